@@ -1,0 +1,1 @@
+"""The rooms of Bonsai; see docs/architecture.md for the floors."""

@@ -1,0 +1,24 @@
+"""Darknet's formats as text and numbers: cfg documents, typed networks, .weights, .data and .names."""
+
+from utils.darknet.activations import ACTIVATIONS, Activation
+from utils.darknet.data_file import DataFile, read_data, read_names
+from utils.darknet.document import CfgDocument
+from utils.darknet.network import Layer, Net, Network, parse_network, read_network, write_cfg
+from utils.darknet.rules import Concat, Fixed, Fresh, Rule, Same, Slice, Tied
+from utils.darknet.sections import HEADS, SECTIONS, ArraySpec
+from utils.darknet.shape import IMAGE, Shape
+from utils.darknet.weights import (
+    Header,
+    Weights,
+    check_arrays,
+    initial_weights,
+    read_weights,
+    write_weights,
+)
+
+__all__ = [
+    "ACTIVATIONS", "HEADS", "IMAGE", "SECTIONS", "Activation", "ArraySpec", "CfgDocument", "Concat", "DataFile",
+    "Fixed", "Fresh", "Header", "Layer", "Net", "Network", "Rule", "Same", "Shape", "Slice", "Tied", "Weights",
+    "check_arrays", "initial_weights", "parse_network", "read_data", "read_names", "read_network", "read_weights",
+    "write_cfg", "write_weights",
+]
