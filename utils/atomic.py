@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,6 +44,31 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def staged_files(*finals: Path) -> Iterator[tuple[Path, ...]]:
+    """Places for several files that belong together: all appear at `finals` if the block ends well, or none does.
+
+    Each staged path has the name of its final one, in a temporary folder beside it.
+
+    Raises:
+        OutputError: a final path is a folder, or its folder is missing or not writable, or the disk is full.
+    """
+    with ExitStack() as stack:
+        staged = []
+        for final in finals:
+            if final.is_dir():
+                raise OutputError(final, "is a folder, not a file", "choose another place with --out")
+            try:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=".bonsai-", dir=final.parent))
+            except OSError as error:
+                raise OutputError(final, f"cannot be written ({error.strerror})",
+                                  "choose a folder that exists and is writable with --out") from error
+            staged.append(Path(folder) / final.name)
+        yield tuple(staged)
+        for place, final in zip(staged, finals, strict=True):
+            os.replace(place, final)
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

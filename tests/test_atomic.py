@@ -1,0 +1,42 @@
+"""Output files are whole or not there."""
+
+from __future__ import annotations
+
+import pytest
+
+from utils.atomic import staged_files, write_text
+from utils.errors import OutputError
+
+
+def test_a_file_appears_whole_and_with_the_permissions_of_any_new_file(tmp_path):
+    (tmp_path / "plain").write_text("x")
+    write_text(tmp_path / "ours", "line\r\n")
+    assert (tmp_path / "ours").read_bytes() == b"line\r\n"
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_staged_files_appear_together(tmp_path):
+    finals = (tmp_path / "a.cfg", tmp_path / "b.weights")
+    with staged_files(*finals) as (a, b):
+        a.write_text("1")
+        b.write_text("2")
+        assert a.name == "a.cfg"
+        assert not any(final.exists() for final in finals)
+    assert [final.read_text() for final in finals] == ["1", "2"]
+    assert sorted(tmp_path.iterdir()) == sorted(finals)
+
+
+def test_staged_files_leave_nothing_behind_an_exception(tmp_path):
+    (tmp_path / "a.cfg").write_text("old")
+    with pytest.raises(KeyboardInterrupt), staged_files(tmp_path / "a.cfg", tmp_path / "b.weights") as (a, _):
+        a.write_text("new")
+        raise KeyboardInterrupt
+    assert (tmp_path / "a.cfg").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.cfg"]
+
+
+def test_a_final_place_that_is_a_folder_or_lies_nowhere_is_refused(tmp_path):
+    with pytest.raises(OutputError, match="is a folder, not a file"), staged_files(tmp_path):
+        pass
+    with pytest.raises(OutputError, match=r"cannot be written \(No such file"), staged_files(tmp_path / "no" / "a"):
+        pass
