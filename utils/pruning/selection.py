@@ -1,0 +1,129 @@
+"""From chosen classes to a plan, and from a plan back to classes, refusing what the network cannot follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from utils.darknet import IMAGE, Layer, Network
+from utils.errors import PlanError
+from utils.pruning.groups import ChannelGroups
+from utils.pruning.keep import Keep
+from utils.pruning.plan import Parameter, Plan
+
+
+def plan_of(network: Network, groups: ChannelGroups, kept: np.ndarray, strategy: str,
+            parameters: Mapping[str, Parameter]) -> Plan:
+    """The plan that keeps the classes for which `kept`, shape (groups.count,), is True.
+
+    Raises:
+        PlanError: as `check_kept`.
+    """
+    check_kept(network, groups, kept)
+    keep = {layer.index: Keep.of_flags(kept[groups.vectors[layer.index]])
+            for layer in network.layers if layer.kind == "convolutional"}
+    return Plan(strategy, parameters, network.fingerprint, keep)
+
+
+def kept_classes(network: Network, groups: ChannelGroups, plan: Plan) -> np.ndarray:
+    """Which classes a plan keeps, a bool array of shape (groups.count,).
+
+    Raises:
+        PlanError: the plan was made for another network, removes a tied channel in one place only, removes a fixed
+            channel, keeps blocks of unequal width, or leaves a layer without channels.
+    """
+    if plan.fingerprint != network.fingerprint:
+        raise PlanError(network.path, "is not the network that this plan was made for (their fingerprints differ)",
+                        "use the cfg from which the plan was made, or make a new plan")
+    kept = np.ones(groups.count, dtype=bool)
+    for index, keep in plan.keep.items():
+        _check_entry(network, index, keep)
+        kept[groups.vectors[index][~keep.flags]] = False
+    _check_ties(network, groups, plan, kept)
+    check_kept(network, groups, kept)
+    return kept
+
+
+def check_kept(network: Network, groups: ChannelGroups, kept: np.ndarray) -> None:
+    """Raise a PlanError unless the network can lose exactly the classes for which `kept` is False."""
+    wrong = np.flatnonzero(groups.fixed & ~kept)
+    if len(wrong):
+        layer, channel = _place(network, groups, int(wrong[0]))
+        raise PlanError(layer.where, f"the plan removes channel {channel} of layer {layer.index}, which must stay "
+                        f"({groups.reason(int(wrong[0]))})", "keep it")
+    for layer in network.layers:
+        if not kept[groups.vectors[layer.index]].any():
+            raise PlanError(layer.where, f"the plan leaves layer {layer.index} without channels", "keep at least one")
+    for balance in groups.balances:
+        counts = balance.counts(kept)
+        if np.any(counts != counts[0]):
+            layer = network.layers[balance.layer]
+            raise PlanError(layer.where, f"the plan keeps {', '.join(map(str, counts))} channels in the "
+                            f"{balance.blocks} blocks that layer {layer.index} ([{layer.kind}] groups="
+                            f"{balance.blocks}) cuts apart", "keep equally many in each block")
+    for layer, widths in overread_shortcuts(network, groups, kept):
+        raise PlanError(layer.where, f"with this plan the shortcut adds a source of {widths[0]} channels to a sum of "
+                        f"{widths[1]}, which Darknet takes for {widths[1]} because the source's own input has as many: "
+                        "it reads past the end", "keep one channel more, or one less, of that input")
+
+
+def overread_shortcuts(network: Network, groups: ChannelGroups,
+                       kept: np.ndarray) -> Iterator[tuple[Layer, tuple[int, int]]]:
+    """Shortcuts of unequal widths that the plan would turn into ones that Darknet computes wrongly.
+
+    Darknet takes a shortcut's fast path when the source's *input* has the shape of the sum, and then reads past the
+    end of a narrower source (shortcut_layer.c forward_shortcut_layer); `Network` refuses such cfgs.
+    Gives the layer and (channels of the source, channels of the sum).
+    """
+    for layer in network.layers:
+        if layer.kind != "shortcut" or len(layer.inputs) != 2 or layer.options.weights_type != "none":
+            continue
+        source = IMAGE if layer.inputs[1] == IMAGE else network.layers[layer.inputs[1]]
+        if source == IMAGE or not source.inputs or source.shape.channels >= layer.shape.channels:
+            continue
+        read = source.input_shapes[0]
+        if (read.height, read.width) != (layer.shape.height, layer.shape.width):
+            continue
+        total = int(kept[groups.vectors[layer.index]].sum())
+        own = int(kept[groups.vectors[source.index]].sum())
+        if own < total == int(kept[groups.vector(source.inputs[0])].sum()):
+            yield layer, (own, total)
+
+
+def _check_entry(network: Network, index: int, keep: Keep) -> None:
+    if not 0 <= index < len(network.layers) or network.layers[index].kind != "convolutional":
+        kind = f"a [{network.layers[index].kind}]" if 0 <= index < len(network.layers) else "not there"
+        raise PlanError(network.path, f"the plan names layer {index}, which is {kind}",
+                        "a plan lists convolutional layers; the others follow from them")
+    layer = network.layers[index]
+    if keep.filters != layer.shape.channels:
+        raise PlanError(layer.where, f"the plan counts {keep.filters} channels in layer {index}, it has "
+                        f"{layer.shape.channels}", "make a new plan from this cfg")
+
+
+def _check_ties(network: Network, groups: ChannelGroups, plan: Plan, kept: np.ndarray) -> None:
+    """A class is kept by all its convolutions or by none."""
+    for layer in network.layers:
+        if layer.kind != "convolutional":
+            continue
+        vector = groups.vectors[layer.index]
+        keep = plan.keep.get(layer.index)
+        own = np.ones(len(vector), dtype=bool) if keep is None else keep.flags
+        wrong = np.flatnonzero(own & ~kept[vector])
+        if not len(wrong):
+            continue
+        class_id = int(vector[wrong[0]])
+        other = next(i for i, k in plan.keep.items() if class_id in groups.vectors[i][~k.flags])
+        channel = int(np.flatnonzero((groups.vectors[other] == class_id) & ~plan.keep[other].flags)[0])
+        raise PlanError(layer.where, f"the plan keeps channel {int(wrong[0])} of layer {layer.index} and removes "
+                        f"channel {channel} of layer {other}, but the two are tied", "keep both or remove both")
+
+
+def _place(network: Network, groups: ChannelGroups, class_id: int) -> tuple[Layer, int]:
+    """A layer and a channel of it that belong to a class, a convolution if there is one."""
+    for layer in sorted(network.layers, key=lambda layer: layer.kind != "convolutional"):
+        found = np.flatnonzero(groups.vectors[layer.index] == class_id)
+        if len(found):
+            return layer, int(found[0])
+    return network.layers[0], int(np.flatnonzero(groups.image == class_id)[0])
