@@ -126,6 +126,9 @@ BAD = {
         NET + CONV + CONV.replace("filters=8", "filters=4") + CONV + "[shortcut]\nfrom=-2\n", "Darknet reads past its end"),
     "a blurred layer by name": (NET + CONV + "antialiasing=1\nstride=2\n[route]\nlayers=-1\n", "antialiasing makes Darknet record the wrong size"),
     "shared weights of another shape": (NET + CONV + CONV + "share_index=0\n", "shares the weights of layer 0, which have another shape"),
+    "a padded 1x1 convolution": (NET + CONV.replace("size=3", "size=1").replace("pad=1", "padding=1"), "reads past its input"),
+    "a padded 1x1 convolution with a blur": (
+        NET + CONV.replace("size=3", "size=1").replace("pad=1", "padding=1\nantialiasing=1"), "reads past its input"),
     "dilation that changes the size": (NET + CONV.replace("pad=1", "pad=0\ndilation=2"), "gives maps of another size"),
 }
 

@@ -98,6 +98,22 @@ def test_a_prefix_is_known_by_where_it_ends_not_by_its_name(network, tmp_path):
     assert weights.layers[2] == {}
 
 
+def test_a_cutoff_reads_the_first_layers_and_does_not_mind_the_rest(network, tmp_path):
+    (tmp_path / "long.weights").write_bytes(literal() + b"more that belongs to other classes..")
+    weights = read_weights(tmp_path / "long.weights", network, cutoff=2)
+    assert weights.held == 2
+    assert weights.layers[0]["beta"].tolist() == [1, 2]
+    assert weights.layers[2:] == ({}, {})
+    assert read_weights(tmp_path / "long.weights", network, cutoff=0).held == 0
+    with pytest.raises(WeightsError, match="ends too early"):
+        read_weights(write(tmp_path / "short.weights", literal()[:40]), network, cutoff=1)
+
+
+def write(path, raw: bytes):
+    path.write_bytes(raw)
+    return path
+
+
 def test_flipped_kernels_are_stored_transposed(tmp_path):
     plain, flipped = (parse_network(NET + BIAS.replace("filters=1", "filters=3") + extra) for extra in ("", "flipped=1\n"))
     weights = initial_weights(plain, seed=3)

@@ -66,20 +66,25 @@ class Weights:
         return replace(self, layers=tuple(layers))
 
 
-def read_weights(path: str | Path, network: Network, *, allow_prefix: bool = False) -> Weights:
+def read_weights(path: str | Path, network: Network, *, allow_prefix: bool = False,
+                 cutoff: int | None = None) -> Weights:
     """Read a .weights file for `network`; the arrays are views of one buffer of the file's size.
 
     Args:
         allow_prefix: accept a file that ends at the border of a layer (darknet53.conv.74): a start for training.
+        cutoff: read the first `cutoff` layers only, whatever the file holds behind them (weights for other classes).
 
     Raises:
         WeightsError: unreadable, not a .weights file, of another length than the cfg asks for, or not finite.
     """
     path = Path(path)
     header, floats = _read_floats(path)
+    if not floats.size and network.parameters:
+        raise WeightsError(path, "holds a header and no numbers", "the download was cut off; fetch it again")
     layers: list[Arrays] = []
     offset, held = 0, 0
-    for layer in network.layers:
+    wanted = network.layers if cutoff is None else network.layers[:cutoff]
+    for layer in wanted:
         if offset == floats.size and layer.stored:
             return _prefix(path, network, header, layers, held, allow_prefix)
         arrays: dict[str, np.ndarray] = {}
@@ -91,6 +96,8 @@ def read_weights(path: str | Path, network: Network, *, allow_prefix: bool = Fal
         layers.append(arrays)
         if layer.stored:
             held = layer.index + 1
+    if len(wanted) < len(network.layers):
+        return _prefix(path, network, header, layers, len(layers), allowed=True)
     if offset < floats.size:
         raise WeightsError(path, f"holds {floats.size - offset} floats more than {network.path} asks for ({offset})",
                            "it was made for another cfg: other classes (filters= before the heads), other layers, "
@@ -201,8 +208,6 @@ def _header(path: Path, start: bytes) -> tuple[Header, int]:
 
 def _prefix(path: Path, network: Network, header: Header, layers: list[Arrays], held: int,
             allowed: bool) -> Weights:
-    if not held:
-        raise WeightsError(path, "holds a header and no numbers", "the download was cut off; fetch it again")
     if not allowed:
         raise WeightsError(path, f"holds layers 0 to {held - 1} of {len(network.layers)} only: a start for training, "
                            "not a trained network", f"give the whole weights of {network.path}")

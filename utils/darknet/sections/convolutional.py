@@ -84,7 +84,8 @@ class Convolutional(Passing):
         if x.channels % self.groups or self.filters % self.groups:
             raise ShapeError(f"groups={self.groups} does not divide its {x.channels} input channels and "
                              f"{self.filters} filters", "choose groups= that divides both")
-        if self.size == 1 and self.stride_x == 1 and (self.padding or self.stride_y != 1) and not self.antialiasing:
+        stride_x, stride_y = (1, 1) if self.antialiasing else (self.stride_x, self.stride_y)
+        if self.size == 1 and stride_x == 1 and (self.padding or stride_y != 1):
             raise ShapeError("a 1x1 convolution with stride_x=1 ignores padding and stride_y in Darknet, "
                              "and reads past its input", "drop padding= and stride_y=")
         effective = self.dilation * (self.size - 1) + 1
