@@ -97,6 +97,51 @@ def test_the_list_names_every_architecture_with_its_billions_of_operations(main,
     assert {"5.571"} <= set(rows["yolov3-tiny"])
 
 
+@pytest.fixture
+def labelled(tmp_path):
+    """A .data file whose one image (100 wide, 50 high) has ten boxes of each of `sizes`."""
+    import cv2
+    import numpy as np
+
+    def make(sizes, data="classes=2\ntrain=train.txt\n"):
+        cv2.imwrite(str(tmp_path / "a.png"), np.zeros((50, 100, 3), np.uint8))
+        (tmp_path / "a.txt").write_text("".join(f"1 0.5 0.5 {w} {h}\n" for w, h in sizes for _ in range(10)))
+        (tmp_path / "train.txt").write_text("a.png\n")
+        (tmp_path / "my.data").write_text(data)
+        return tmp_path / "my.data", tmp_path / "mine.cfg"
+
+    return make
+
+
+def test_anchors_are_the_sizes_of_the_boxes_where_there_are_just_so_many(main, labelled, capsys):
+    data, out = labelled([(0.05, 0.1), (0.5, 0.25), (0.75, 0.9), (0.1, 0.1), (0.2, 0.2), (0.3, 0.6)])
+    assert main(["yolov4-tiny", "--width", "320", "--height", "160", "--anchors-from", str(data), "-o", str(out)]) == 0
+    head = read_network(out).heads[0].options
+    assert head.anchors == ((16, 16), (32, 16), (64, 32), (160, 40), (96, 96), (240, 144))
+    assert head.classes == 2
+    assert "6 anchors for 60 boxes: mean IoU 1.000" in capsys.readouterr().err
+
+
+def test_a_letterboxed_network_gets_anchors_of_the_boxes_as_it_will_see_them(main, labelled):
+    data, out = labelled([(0.25, 0.25), (0.5, 0.5), (0.75, 1)])
+    assert main(["yolov4-csp", "--width", "256", "--anchor-count", "3", "--anchors-from", str(data), "-o", str(out)]) == 0
+    assert read_network(out).heads[0].options.anchors == ((64, 32), (128, 64), (192, 128))
+
+
+@pytest.mark.parametrize(("more", "data", "message"), [
+    ([], "classes=2\n", "has no train="),
+    ([], "classes=2\ntrain=none.txt\n", "none.txt"),
+    (["--classes", "3"], "classes=2\ntrain=train.txt\n", "--classes says 3 classes but"),
+    (["--anchor-count", "5"], "classes=2\ntrain=train.txt\n", "cannot be dealt out to the 2 heads"),
+    (["--anchor-count", "8"], "classes=2\ntrain=train.txt\n", "too few for 8 anchors"),
+])
+def test_a_data_set_that_gives_no_anchors_is_refused(main, labelled, more, data, message, capsys):
+    path, out = labelled([(0.1, 0.1), (0.2, 0.2)], data)
+    assert main(["yolov4-tiny", "--anchors-from", str(path), *more, "-o", str(out)]) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_anchors_that_shrink_are_remarked_on(main, tmp_path, capsys):
     assert main(["yolov3-tiny", "--anchors", "30,30,8,9", "-o", str(tmp_path / "a.cfg")]) == 0
     assert "warning: the anchors do not grow" in capsys.readouterr().err
