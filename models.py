@@ -17,6 +17,7 @@ from utils.darknet import IMAGE, Header, Network, Weights, initial_weights, read
 from utils.errors import BonsaiError, CfgError, OutputError, WeightsError
 from utils.layers import (
     Checkpoint,
+    ConvolutionalLayer,
     build_layer,
     fill_layer,
     fuse_layers,
@@ -119,7 +120,11 @@ class Darknet(nn.Module):
         fuse_layers(self.layers)
         self.requires_grad_(False)
         self.fused = True
-        return self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)
+        for layer in self.layers:
+            if isinstance(layer, ConvolutionalLayer):
+                layer.prefer_winograd()
+        return self
 
     def train(self, mode: bool = True) -> Darknet:
         """As nn.Module.train; BonsaiError for a fused model, which has no batch normalisation to train."""

@@ -53,6 +53,8 @@ class MaxPoolLayer(DarknetLayer):
     def forward(self, x: Tensor) -> Tensor:
         top, bottom = self.rows.margins(x.shape[-2])
         left, right = self.columns.margins(x.shape[-1])
+        if x.device.type == "cpu" and not torch.is_grad_enabled():
+            x = x.contiguous(memory_format=torch.channels_last)  # torch pools these five to fifteen times faster
         if top == bottom == left == right and 2 * top <= self.size:
             x = self._pool(x, top)
         elif top == left == 0 and max(bottom, right) == 1 and self.size == 2 and self.stride == (2, 2):

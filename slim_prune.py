@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+"""Prune channels under one global threshold on the batch-norm gammas; tied channels stay if any of them does.
+
+    python slim_prune.py --cfg cfg/my.cfg --weights weights/my.weights --data data/my.data \\
+                         --global_percent 0.5 --layer_keep 0.01
+
+Writes prune_0.5_keep_0.01_my.cfg and .weights beside the inputs (or in --out), and a JSON report. Without --data the
+pair is cut and verified, but no mAP is measured. Works best on a network that was trained with sparsity (-sr).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from utils.cli import CommandParser, fraction, run_command
+from utils.cli.pruning import pruning_arguments, run_pruning
+
+
+def make_parser() -> CommandParser:
+    """The flags of this command."""
+    parser = CommandParser(prog="slim_prune.py", description=__doc__, parents=[pruning_arguments()])
+    group = parser.add_argument_group("strategy")
+    group.add_argument("--global_percent", type=fraction, default=0.8, metavar="SHARE",
+                       help="share of all prunable channels to remove")
+    group.add_argument("--layer_keep", type=fraction, default=0.01, metavar="SHARE",
+                       help="share of each layer's channels to keep in any case")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prune with the slim strategy."""
+    from utils.pruning import slim_plan
+
+    return run_pruning(args, lambda network, weights: slim_plan(
+        network, weights, args.global_percent, args.layer_keep, args.round_to), prefix)
+
+
+def prefix(parameters: Mapping[str, Any]) -> str:
+    """What the new files' names begin with: the ancestor's form, and the multiple where one was asked for."""
+    share, keep, multiple = (parameters.get(key) for key in ("global_percent", "layer_keep", "round_to"))
+    rounded = f"round_{multiple}_" if multiple not in (None, 1) else ""
+    return f"prune_{share}_keep_{keep}_{rounded}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    return run_command(run, make_parser(), argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,36 @@
+"""What commands share: flags, types, exit codes, progress bars, the choice of a device."""
+
+from utils.cli.arguments import (
+    CommandParser,
+    common_arguments,
+    data_arguments,
+    engine_argument,
+    fraction,
+    letterboxed,
+    model_arguments,
+    non_negative_int,
+    output_arguments,
+    positive_int,
+    size,
+)
+from utils.cli.device import prepare_process, select_device
+from utils.cli.progress import progress_bar
+from utils.cli.run import run_command
+
+__all__ = [
+    "CommandParser",
+    "common_arguments",
+    "data_arguments",
+    "engine_argument",
+    "fraction",
+    "letterboxed",
+    "model_arguments",
+    "non_negative_int",
+    "output_arguments",
+    "positive_int",
+    "prepare_process",
+    "progress_bar",
+    "run_command",
+    "select_device",
+    "size",
+]

@@ -1,0 +1,130 @@
+"""What happens around the body of every command: arguments, logging, and the exit code.
+
+    0    done
+    2    the command line or a file makes no sense: one line on stderr, nothing written
+    130  interrupted (Ctrl-C)
+    141  the reader of our output went away (`... | head`)
+
+Any other exception is our bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+from utils.errors import BonsaiError
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+_THE_MACHINE_SAYS_NO = {
+    errno.ENOSPC: "the disk is full; free some space or choose another folder",
+    errno.EDQUOT: "the disk quota is used up; free some space or choose another folder",
+    errno.EROFS: "the disk is read-only; choose another folder",
+    errno.EACCES: "permission denied; choose another folder or change its permissions",
+    errno.EPERM: "permission denied; choose another folder or change its permissions",
+}
+
+
+def run_command(
+    body: Callable[[argparse.Namespace], int | None],
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None = None,
+    *,
+    interrupted: str = "nothing was written",
+) -> int:
+    """Parse `argv`, run `body(args)`, and turn what goes wrong into one line on stderr and an exit code.
+
+    Args:
+        body: the command; None counts as 0.
+        parser: a `CommandParser`, so that its errors are one line too.
+        argv: the words after the command's name; None takes those of the process.
+        interrupted: what Ctrl-C leaves behind, said after "interrupted; ".
+
+    Returns:
+        The exit code, see the table above. `--help` and `--version` return 0. Never raises SystemExit.
+    """
+    try:
+        args = parser.parse_args(argv)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    verbosity = -1 if getattr(args, "quiet", False) else int(getattr(args, "verbose", 0) or 0)
+    with logging_to_stderr(verbosity):
+        return _guarded(body, args, interrupted)
+
+
+def _guarded(body: Callable[[argparse.Namespace], int | None], args: argparse.Namespace, interrupted: str) -> int:
+    try:
+        code = body(args) or 0
+        sys.stdout.flush()
+    except BonsaiError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        _say(f"interrupted; {interrupted}")
+        return INTERRUPTED
+    except BrokenPipeError:
+        with contextlib.suppress(OSError, ValueError):  # or the interpreter complains when it flushes at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except OSError as error:
+        reason = _THE_MACHINE_SAYS_NO.get(error.errno or 0)
+        if reason is None:
+            raise
+        return _fail(f"{error.filename}: {reason}" if error.filename else reason)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "out of memory" not in str(error):
+            raise
+        return _fail("out of memory; lower --batch-size or --img_size")
+    return code
+
+
+@contextlib.contextmanager
+def logging_to_stderr(verbosity: int = 0) -> Iterator[None]:
+    """Send the library's log records to stderr while a command runs, and leave `logging` as it was afterwards.
+
+    Args:
+        verbosity: -1 errors only, 0 what a user should know (INFO), 1 and more everything (DEBUG).
+    """
+    level = logging.ERROR if verbosity < 0 else logging.INFO if verbosity == 0 else logging.DEBUG
+    logger = logging.getLogger("utils")
+    handler = _OneLine()
+    before, propagated = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+        logger.propagate = propagated
+
+
+class _OneLine(logging.Handler):
+    """`message`, or `warning: message`; above a progress bar where one is drawn."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.levelno >= logging.WARNING:
+            text = f"{record.levelname.lower()}: {text}"
+        _say(text)
+
+
+def _fail(message: str) -> int:
+    _say("error: " + " ".join(message.split()))
+    return BAD_INPUT
+
+
+def _say(text: str) -> None:
+    from tqdm import tqdm
+
+    with tqdm.external_write_mode(file=sys.stderr):  # lifts a bar that is being drawn out of the way
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()

@@ -1,0 +1,17 @@
+"""Other engines behind one protocol, comparisons between them, and what deployment needs beside a pair of files."""
+
+from utils.deploy.batch_norm import EPSILON, folded, variances_for_opencv, variances_for_pjreddie, with_variances
+from utils.deploy.engine import ENGINES, Engine, EngineKind, engine_problems, open_engine
+from utils.deploy.latency import Latency, measure
+from utils.deploy.network_input import random_images
+from utils.deploy.neutral import engine_neutral
+from utils.deploy.onnx_graph import onnx_model, onnx_problems
+from utils.deploy.report import EngineVerdict, HeadDifference, VerificationReport
+from utils.deploy.verify import TOLERANCE, compare_pair, verify_pair
+
+__all__ = [
+    "ENGINES", "EPSILON", "TOLERANCE", "Engine", "EngineKind", "EngineVerdict", "HeadDifference", "Latency",
+    "VerificationReport", "compare_pair", "engine_neutral", "engine_problems", "folded", "measure", "onnx_model",
+    "onnx_problems", "open_engine", "random_images", "variances_for_opencv", "variances_for_pjreddie", "verify_pair",
+    "with_variances",
+]

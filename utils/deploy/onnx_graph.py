@@ -1,0 +1,110 @@
+"""A cfg and its weights as an ONNX model, written node by node from the two files' contents; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from utils.darknet import IMAGE, Layer, Network, Weights
+from utils.deploy.network_input import head_inputs
+from utils.deploy.onnx_activations import ACTIVATIONS
+from utils.deploy.onnx_builder import GraphBuilder
+from utils.deploy.onnx_layers import LAYERS
+from utils.deploy.optional import optional_module
+from utils.errors import EngineError
+
+OPSETS = range(13, 18)
+INPUT_NAME = "images"
+
+
+def onnx_model(network: Network, weights: Weights, *, opset: int = 13, layers: Sequence[int] | None = None) -> Any:
+    """Write the network as an onnx.ModelProto, batch norms folded into the convolutions in float64.
+
+    Input `images` (N, C, H, W) float32 in [0, 1] with any N; height and width are the network's (use
+    `network.resized` for others). Outputs: for each head, in cfg order, the map that it reads, (N, C, gy, gx), named
+    `head_<layer>`; decoding and suppression are not in the graph.
+
+    Args:
+        opset: 13 to 17; the graph itself is the same in all of them.
+        layers: outputs of these layers instead of what the heads read, named `layer_<index>`.
+
+    Raises:
+        EngineError: onnx is not installed, the opset is another one, or a layer has no ONNX form (named with its line).
+    """
+    onnx = optional_module("onnx", "onnx")
+    if opset not in OPSETS:
+        raise EngineError("opset", f"{opset} is not supported", f"choose {OPSETS[0]} to {OPSETS[-1]}")
+    chosen = _outputs(network, layers)
+    last = max(index for _, index in chosen)
+    builder = GraphBuilder(onnx, opset)
+    names = {IMAGE: INPUT_NAME}
+    for layer in network.layers[: last + 1]:
+        if layer.is_head:
+            continue
+        builder.prefix = f"layer{layer.index}/"
+        names[layer.index] = _written(builder, network, weights, layer, [names[i] for i in layer.inputs])
+    for name, index in chosen:
+        builder.nodes.append(onnx.helper.make_node("Identity", [names[index]], [name], name=name))
+    return _model(onnx, builder, network, chosen)
+
+
+def onnx_problems(network: Network) -> list[str]:
+    """Why `onnx_model` could not write this network, one `path:line: ...` per layer; empty if it can."""
+    problems = []
+    for layer in network.layers:
+        if not layer.is_head and layer.kind not in LAYERS:
+            problems.append(f"{layer.where}: [{layer.kind}] has no ONNX form here")
+        activation = getattr(layer.options, "activation", "linear")
+        if activation not in ACTIVATIONS:
+            problems.append(f"{layer.where}: activation={activation} has no ONNX form here")
+        if getattr(layer.options, "dontload", False):
+            problems.append(f"{layer.where}: dontload=1: the weights file does not hold this layer's numbers")
+    return problems
+
+
+def _outputs(network: Network, layers: Sequence[int] | None) -> list[tuple[str, int]]:
+    if layers is not None:
+        return [(f"layer_{index}", index) for index in layers]
+    sources = head_inputs(network)
+    return [(f"head_{head.index}", source) for head, source in zip(network.heads, sources, strict=True)]
+
+
+def _written(builder: GraphBuilder, network: Network, weights: Weights, layer: Layer, inputs: list[str]) -> str:
+    write = LAYERS.get(layer.kind)
+    if write is None or getattr(layer.options, "activation", "linear") not in ACTIVATIONS:
+        raise EngineError(layer.where, f"[{layer.kind}] has no ONNX form here",
+                          "replace the layer, or run the network in another engine")
+    arrays = weights.layers[_owner(network, layer)]
+    if layer.arrays and not arrays:
+        raise EngineError(layer.where, f"the weights hold nothing for layer {layer.index} (dontload=1, or a file that "
+                          "ends before it)", "give the whole weights of a trained network")
+    return write(builder, layer, inputs, arrays)
+
+
+def _owner(network: Network, layer: Layer) -> int:
+    """The layer whose arrays this one uses: itself, or the end of its chain of share_index."""
+    shared = getattr(layer.options, "share_index", None)
+    return layer.index if shared is None else _owner(network, network.layers[shared])
+
+
+def _model(onnx: Any, builder: GraphBuilder, network: Network, chosen: list[tuple[str, int]]) -> Any:
+    helper, float32 = onnx.helper, onnx.TensorProto.FLOAT
+    shape = network.input_shape
+    image = helper.make_tensor_value_info(INPUT_NAME, float32, ["N", shape.channels, shape.height, shape.width])
+    outputs = []
+    for name, index in chosen:
+        s = network.layers[index].shape
+        outputs.append(helper.make_tensor_value_info(name, float32, ["N", s.channels, s.height, s.width]))
+    graph = helper.make_graph(builder.nodes, "darknet", [image], outputs, initializer=builder.initializers)
+    opsets = [helper.make_opsetid("", builder.opset)]
+    model = helper.make_model(graph, producer_name="bonsai", opset_imports=opsets,
+                              ir_version=helper.find_min_ir_version_for(opsets))
+    helper.set_model_props(model, {"cfg_fingerprint": network.fingerprint})
+    return model
+
+
+def float_parameters(model: Any) -> int:
+    """How many float32 numbers the graph stores."""
+    return sum(int(np.prod(tensor.dims)) for tensor in model.graph.initializer if tensor.data_type == 1)

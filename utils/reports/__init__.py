@@ -1,0 +1,30 @@
+"""What people look at: console tables, pictures, JSON files. They take values that others computed."""
+
+from utils.reports.coco_results import category_ids, coco_results, image_ids
+from utils.reports.drawing import class_colour, class_name, draw_detections, enlargement
+from utils.reports.evaluation import class_table, evaluation_table
+from utils.reports.json_file import plain, write_json
+from utils.reports.pruning import before_after_table, ratios_table, widths_table
+from utils.reports.tables import bar, table, terminal_width
+from utils.reports.verification import verification_table
+
+__all__ = [
+    "bar",
+    "before_after_table",
+    "category_ids",
+    "class_colour",
+    "class_name",
+    "class_table",
+    "coco_results",
+    "draw_detections",
+    "enlargement",
+    "evaluation_table",
+    "image_ids",
+    "plain",
+    "ratios_table",
+    "table",
+    "terminal_width",
+    "verification_table",
+    "widths_table",
+    "write_json",
+]

@@ -1,0 +1,74 @@
+"""What a pruning did: the network before and after, width by width, and the ratios asked and reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from utils.reports import units
+from utils.reports.tables import bar, table
+
+# key in the before/after dicts, title, how to print it
+_ROWS: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
+    ("map50", "mAP@0.5", units.score),
+    ("map", "mAP@0.5:0.95 (COCO)", units.score),
+    ("channels", "channels that can be pruned", units.count),
+    ("parameters", "parameters", units.count),
+    ("gflops", "GFLOPs (2 per multiply-add)", lambda value: "" if value is None else f"{value:.3f}"),
+    ("file_bytes", ".weights file", units.file_size),
+    ("latency_ms", "latency, median", units.milliseconds),
+    ("latency_p95_ms", "latency, p95", units.milliseconds),
+)
+
+
+def before_after_table(before: Mapping[str, float | None], after: Mapping[str, float | None], *,
+                       width: int | None = None) -> str:
+    """One row per cost that both networks were measured by, with the change in per cent.
+
+    Args:
+        before, after: any of `map50`, `map`, `channels`, `parameters`, `gflops`, `file_bytes`, `latency_ms`,
+            `latency_p95_ms`. A key that is in neither has no row; other keys get a row of their own, as they are.
+    """
+    titles = {key: (title, show) for key, title, show in _ROWS}
+    keys = [key for key in titles if before.get(key) is not None or after.get(key) is not None]
+    keys += [key for key in {**before, **after} if key not in titles]
+    rows = []
+    for key in keys:
+        title, show = titles.get(key, (key, _as_it_is))
+        rows.append((title, show(before.get(key)), show(after.get(key)), _change(key, before.get(key), after.get(key))))
+    return table(rows, ("", "before", "after", "change"), "<>>>", width=width)
+
+
+def ratios_table(asked: Mapping[str, float | None], reached: Mapping[str, float | None], *,
+                 width: int | None = None) -> str:
+    """The shares removed: of channels, parameters, operations, bytes. What was not asked for has an empty cell.
+
+    Args:
+        asked, reached: share removed, in [0, 1], under the same names, such as `channels` or `parameters`.
+    """
+    rows = [(name, units.percent(asked.get(name)), units.percent(reached.get(name)))
+            for name in {**asked, **reached}]
+    return table(rows, ("removed", "asked", "reached"), "<>>", width=width)
+
+
+def widths_table(layers: Sequence[tuple[int, str, int, int]], *, width: int | None = None, bar_width: int = 24) -> str:
+    """Per layer: the width before and after, and how much of it is left, as a bar.
+
+    Args:
+        layers: (layer index, kind, filters before, filters after).
+    """
+    rows = [(index, kind, before, after, units.percent(after / before, 0), bar(after / before, bar_width))
+            for index, kind, before, after in layers]
+    return table(rows, ("layer", "kind", "before", "after", "left", ""), "><>>><", width=width)
+
+
+def _change(key: str, before: float | None, after: float | None) -> str:
+    """A difference in points for scores, a relative one for costs."""
+    if before is None or after is None or before != before or after != after:
+        return ""
+    if key.startswith("map"):
+        return f"{after - before:+.4f}"
+    return f"{100 * (after / before - 1):+.1f} %" if before else ""
+
+
+def _as_it_is(value: object) -> str:
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,28 @@
+"""Whether other engines compute the same: one row per engine and head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from utils.reports.tables import table
+
+
+def verification_table(report: Mapping[str, Any], *, width: int | None = None) -> str:
+    """The largest differences at what each head reads.
+
+    "same epsilon" is what the verdict is about; "as deployed" is what users of that engine see, whose batch norms may
+    have another epsilon. Both are shares of the head's range. An engine that could not run has a row with its reason.
+
+    Args:
+        report: `utils.deploy.VerificationReport.to_dict()`.
+    """
+    rows: list[tuple[object, ...]] = []
+    for verdict in report["engines"]:
+        rows += [(verdict["title"], verdict["status"], head["layer"], f"{head['value_range']:.4g}",
+                  f"{head['max_abs']:.1e}", f"{head['relative']:.1e}", f"{head['own_relative']:.1e}")
+                 for head in verdict["heads"]]
+        if not verdict["heads"]:
+            rows.append((verdict["title"], f"{verdict['status']}: {verdict['reason']}", *[""] * 5))
+    headers = ("engine", "verdict", "head", "range", "difference", "same epsilon", "as deployed")
+    return table(rows, headers, "<<>>>>>", width=width)
