@@ -48,7 +48,7 @@ if (( given == 0 )); then
   rm -rf "$out/demo" "$out/demo.cfg" "$out/demo.weights" "$out/pruned"
   mkdir -p "$out"
   CFG="$out/demo.cfg" WEIGHTS="$out/demo.weights" DATA="$out/demo/demo.data"
-  step "a drawn data set" data/draw_demo.py "$out/demo" --images "$IMAGES" --seed "$SEED"
+  step "a drawn data set" data/draw_demo.py --out "$out/demo" --images "$IMAGES" --seed "$SEED"
   step "a small network for it" make_cfg.py "$ARCHITECTURE" --anchors-from "$DATA" --width "$SIZE" \
     --width-multiple "$WIDTH_MULTIPLE" --seed "$SEED" -o "$CFG"
   step "initial weights, in the place of a training" -m utils.cli.init_weights --cfg "$CFG" --gamma-spread 0.9 \

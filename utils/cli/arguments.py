@@ -51,7 +51,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text = action.help
-        if text and "%(default)" not in text and action.option_strings and action.default is not argparse.SUPPRESS \
+        if text and "default" not in text and action.option_strings and action.default is not argparse.SUPPRESS \
                 and action.default not in (None, False, 0, ()):
             text += " (default: %(default)s)"
         return text
