@@ -123,7 +123,7 @@ class Darknet(nn.Module):
         self.to(memory_format=torch.channels_last)
         for layer in self.layers:
             if isinstance(layer, ConvolutionalLayer):
-                layer.prefer_winograd()
+                layer.prefer_fast_ways()
         return self
 
     def train(self, mode: bool = True) -> Darknet:

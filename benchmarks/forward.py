@@ -14,6 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from utils.cli.device import tame_openmp
+
+tame_openmp()  # as the commands do, before torch is imported
+
 import numpy as np
 from side_by_side import medians
 

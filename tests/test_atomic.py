@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from utils.atomic import staged_files, write_text
+from utils.atomic import made_folder, staged_files, write_text
 from utils.errors import OutputError
 
 
@@ -27,10 +27,14 @@ def test_staged_files_appear_together(tmp_path):
 
 
 def test_staged_files_leave_nothing_behind_an_exception(tmp_path):
+    def interrupted() -> None:
+        with staged_files(tmp_path / "a.cfg", tmp_path / "b.weights") as (a, _):
+            a.write_text("new")
+            raise KeyboardInterrupt
+
     (tmp_path / "a.cfg").write_text("old")
-    with pytest.raises(KeyboardInterrupt), staged_files(tmp_path / "a.cfg", tmp_path / "b.weights") as (a, _):
-        a.write_text("new")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert (tmp_path / "a.cfg").read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.cfg"]
 
@@ -40,3 +44,23 @@ def test_a_final_place_that_is_a_folder_or_lies_nowhere_is_refused(tmp_path):
         pass
     with pytest.raises(OutputError, match=r"cannot be written \(No such file"), staged_files(tmp_path / "no" / "a"):
         pass
+
+
+def test_a_made_folder_goes_again_if_its_block_fails(tmp_path):
+    def fails() -> None:
+        with made_folder(tmp_path / "a" / "b"):
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fails()
+    assert not list(tmp_path.iterdir())
+    with made_folder(tmp_path / "a" / "b"):
+        pass
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_a_folder_under_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OutputError, match="cannot be made a folder"), made_folder(place):
+            pass

@@ -99,7 +99,7 @@ def run(cfg: Path, weights: Path, *words: object) -> int:
 
 
 def everything(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else b"" for p in folder.rglob("*")}
 
 
 def test_the_new_pair_lies_beside_the_inputs_under_the_ancestors_names(pair, tmp_path, capsys):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,6 +43,32 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
                           "free some space or choose another folder; nothing was changed") from error
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def made_folder(folder: Path | None) -> Iterator[None]:
+    """Make a folder and its parents for the block; if it raises, those that were made here go again. None: nothing.
+
+    Raises:
+        OutputError: there is a file of that name, or it cannot be made.
+    """
+    missing = []
+    try:
+        for place in (folder, *folder.parents) if folder else ():
+            if place.exists():
+                break
+            missing.append(place)
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(folder or "", f"cannot be made a folder ({error.strerror})", "choose another one") from error
+    try:
+        yield
+    except BaseException:
+        for place in missing:
+            with suppress(OSError):  # something else was put there meanwhile
+                place.rmdir()
         raise
 
 

@@ -39,7 +39,7 @@ def select_device(text: str = "auto") -> torch.device:
     return torch.device(word)
 
 
-def prepare_process(*, threads: int | None, seed: int) -> None:
+def prepare_process(*, threads: int | None, seed: int) -> int:
     """Set what one process has one of: torch's and OpenCV's thread counts, and the seeds. For commands, not libraries.
 
     FFmpeg, inside OpenCV, is told to keep quiet (OPENCV_FFMPEG_LOGLEVEL overrides it): a video that cannot be read is
@@ -48,6 +48,9 @@ def prepare_process(*, threads: int | None, seed: int) -> None:
     Args:
         threads: CPU threads; None takes what OMP_NUM_THREADS says, else the cores this process may use.
         seed: for `random`, numpy and torch.
+
+    Returns:
+        The number of threads.
     """
     import random
 
@@ -62,6 +65,16 @@ def prepare_process(*, threads: int | None, seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
+    return count
+
+
+def tame_openmp() -> None:
+    """Let idle OpenMP threads sleep soon instead of spinning; works only before torch is imported.
+
+    Spinning threads of one library keep the cores from another's (NNPACK, OpenCV), and on a machine that does
+    something else besides they slow torch several times. What the user has set in the environment stays.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def usable_cores() -> int:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from utils.atomic import staged_files, write_text
+from utils.atomic import made_folder, staged_files, write_text
 from utils.cli.arguments import data_arguments, engine_argument, model_arguments, positive_int
-from utils.errors import OptionError, OutputError, PlanError
+from utils.errors import OptionError, PlanError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,7 +82,7 @@ def run_pruning(args: argparse.Namespace, strategy: Strategy, prefix: Callable[[
     from utils.cli.engines import requested_network
     from utils.pruning import apply_plan, summarize
 
-    prepare_process(threads=args.threads, seed=args.seed)
+    args.threads = prepare_process(threads=args.threads, seed=args.seed)
     network = requested_network(args)
     weights = _read_weights(args.weights, network)
     plan = _load_plan(args.plan_in) if args.plan_in else strategy(network, weights)
@@ -111,13 +111,7 @@ def output_paths(args: argparse.Namespace, prefix: str) -> tuple[Path, Path, Pat
 
     Raises:
         OptionError: the inputs' own names would be overwritten, or cfg and weights would be one file.
-        OutputError: --out is a file or cannot be made.
     """
-    if args.out is not None:
-        try:
-            args.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(args.out, f"cannot be made a folder ({error.strerror})", "choose another --out") from error
     cfg = (args.out or args.cfg.parent) / f"{prefix}{args.cfg.name}"
     weights = (args.out or args.weights.parent) / f"{prefix}{args.weights.stem}.weights"
     report = cfg.with_name(f"{cfg.stem}.json")
@@ -156,7 +150,7 @@ def _write_measured(args: argparse.Namespace, before: tuple[Network, Weights], a
     from utils.reports import write_json
 
     data = _Validation.of(args, before[0])
-    with staged_files(*finals) as (cfg, weights, report):
+    with made_folder(args.out), staged_files(*finals) as (cfg, weights, report):
         old = cfg.with_name("before.cfg"), weights.with_name("before.weights")
         for (network, arrays), (cfg_path, weights_path), seen in ((before, old, None), (after, (cfg, weights), 0)):
             _write_pair(network, arrays, cfg_path, weights_path, seen)
@@ -287,7 +281,7 @@ def _reached(summary: PruningSummary) -> dict[str, float]:
 
 
 def _print_result(args: argparse.Namespace, pair: PrunedPair) -> None:
-    print(f"\nlatency: {args.engine}, {pair.latency[0].threads or 'default'} threads, "
+    print(f"\nlatency: {args.engine}, {args.threads} threads, "
           f"{pair.latency[0].warmup} + {pair.latency[0].repeats} runs")
     if pair.verification is None:
         print("not verified: --no-verify")
@@ -307,7 +301,7 @@ def _facts(args: argparse.Namespace, pair: PrunedPair) -> dict[str, Any]:
         "after": {**after, "cfg": pair.cfg, "weights": pair.weights},
         "asked": {"channels that could go": pair.summary.asked_share},
         "reached": _reached(pair.summary),
-        "latency": {"engine": args.engine, "threads": pair.latency[0].threads, "repeats": pair.latency[0].repeats,
+        "latency": {"engine": args.engine, "threads": args.threads, "repeats": pair.latency[0].repeats,
                     "warmup": pair.latency[0].warmup},
         "metrics": [one.to_dict() for one in pair.metrics] if pair.metrics else None,
         "summary": pair.summary.to_dict(),

@@ -18,6 +18,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
+from utils.cli.device import tame_openmp
 from utils.errors import BonsaiError
 
 BAD_INPUT = 2
@@ -55,6 +56,7 @@ def run_command(
         args = parser.parse_args(argv)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
+    tame_openmp()
     verbosity = -1 if getattr(args, "quiet", False) else int(getattr(args, "verbose", 0) or 0)
     with logging_to_stderr(verbosity):
         return _guarded(body, args, interrupted)

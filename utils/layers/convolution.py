@@ -12,8 +12,8 @@ from utils.darknet import Layer
 from utils.layers.activations import Activate
 from utils.layers.base import DarknetLayer, Surroundings
 from utils.layers.blur import Blur
+from utils.layers.fast_convolution import convolved, fast_way, fast_ways_pay, prepared
 from utils.layers.normalisation import batch_norm, batch_norm_arrays
-from utils.layers.winograd import winograd_convolution, winograd_pays, winograd_suits
 
 
 class ConvolutionalLayer(DarknetLayer):
@@ -27,7 +27,7 @@ class ConvolutionalLayer(DarknetLayer):
         bias: (filters,), or None where `bn` adds its own.
         bn: BatchNorm of the output, or None.
         shared_with: index of the layer whose weight, bias and bn these are (share_index), or None.
-        winograd: whether inputs that suit it go to NNPACK; see `prefer_winograd`.
+        fast: whether inputs that suit one take a faster way than torch's; see `prefer_fast_ways`.
     """
 
     def __init__(self, section: Layer, owner: ConvolutionalLayer | None = None, *, darknet_cpu: bool = False) -> None:
@@ -48,8 +48,8 @@ class ConvolutionalLayer(DarknetLayer):
         self.blur = Blur(options.filters, stride, options.antialiasing) if options.antialiasing else None
         self.stride, self.padding = self._geometry((1, 1) if options.antialiasing else stride)
         self.dilation, self.groups = options.dilation, options.groups
-        self.winograd = False
-        self._plain_weight: Tensor | None = None  # weight without channels_last, as NNPACK wants it
+        self.fast = False
+        self._prepared: dict[str, Tensor] = {}  # the kernel as a fast way wants it, from its first use on
 
     def share(self, owner: ConvolutionalLayer) -> None:
         """Use the weight, bias and batch normalisation of another layer: the same objects, trained by both."""
@@ -62,17 +62,19 @@ class ConvolutionalLayer(DarknetLayer):
             return {"bias": self.bias, "weight": self.weight}
         return {**batch_norm_arrays(self.bn), "weight": self.weight}
 
-    def prefer_winograd(self) -> None:
-        """Let NNPACK compute a fused 3x3 convolution of stride 1 where that pays; for prediction only."""
-        geometry = (self.weight.shape[2:], self.stride, self.padding, self.dilation, self.groups)
-        if geometry == ((3, 3), (1, 1), 1, 1, 1) and self.bias is not None and self.bn is None and winograd_pays():
-            self.winograd = True
+    def prefer_fast_ways(self) -> None:
+        """Let a fused 3x3 or 1x1 convolution that keeps the map's size take a faster way; for prediction only."""
+        size = self.weight.shape[2]
+        keeps_size = (self.weight.shape[2:] == (size, size) and self.stride == (1, 1)
+                      and self.padding == size // 2 and self.dilation == self.groups == 1)
+        self.fast = size in (1, 3) and keeps_size and self.bias is not None and self.bn is None and fast_ways_pay()
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.winograd and winograd_suits(x):
-            if self._plain_weight is None:  # a copy, only where a map is large enough for NNPACK
-                self._plain_weight = self.weight.detach().contiguous()
-            x = winograd_convolution(x, self._plain_weight, self.bias)
+        way = fast_way(x, self.weight) if self.fast else None
+        if way is not None:
+            if way not in self._prepared:
+                self._prepared[way] = prepared(self.weight, way)
+            x = convolved(x, self._prepared[way], self.bias, way)
         else:
             x = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
         if self.bn is not None:
