@@ -21,10 +21,10 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:  # run as `python data/convert_coco.py`, from any folder
     sys.path.insert(0, str(ROOT))
 
-from utils.cli import CommandParser, progress_bar, run_command  # noqa: E402
-from utils.darknet import read_names  # noqa: E402
-from utils.datasets import conversion_record, conversion_text, read_coco, write_yolo  # noqa: E402
-from utils.reports import table, write_json  # noqa: E402
+from utils.cli import CommandParser, progress_bar, run_command
+from utils.darknet import read_names
+from utils.datasets import conversion_record, conversion_text, read_coco, write_yolo
+from utils.reports import table, write_json
 
 
 def arguments() -> argparse.ArgumentParser:

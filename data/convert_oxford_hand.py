@@ -19,10 +19,10 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:  # run as `python data/convert_oxford_hand.py`, from any folder
     sys.path.insert(0, str(ROOT))
 
-from utils.cli import CommandParser, progress_bar, run_command  # noqa: E402
-from utils.datasets import conversion_record, conversion_text, joined, read_oxford_hand, write_yolo  # noqa: E402
-from utils.datasets.oxford_hand import PARTS  # noqa: E402
-from utils.reports import table, write_json  # noqa: E402
+from utils.cli import CommandParser, progress_bar, run_command
+from utils.datasets import conversion_record, conversion_text, joined, read_oxford_hand, write_yolo
+from utils.datasets.oxford_hand import PARTS
+from utils.reports import table, write_json
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -23,9 +23,9 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:  # run as `python data/convert_voc.py`, from any folder
     sys.path.insert(0, str(ROOT))
 
-from utils.cli import CommandParser, progress_bar, run_command  # noqa: E402
-from utils.darknet import read_names  # noqa: E402
-from utils.datasets import (  # noqa: E402
+from utils.cli import CommandParser, progress_bar, run_command
+from utils.darknet import read_names
+from utils.datasets import (
     Annotations,
     conversion_record,
     conversion_text,
@@ -34,8 +34,8 @@ from utils.datasets import (  # noqa: E402
     voc_names,
     write_yolo,
 )
-from utils.errors import DataError  # noqa: E402
-from utils.reports import table, write_json  # noqa: E402
+from utils.errors import DataError
+from utils.reports import table, write_json
 
 _log = logging.getLogger("utils.convert_voc")
 

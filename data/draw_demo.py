@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:  # run as `python data/draw_demo.py`, from any folder
     sys.path.insert(0, str(ROOT))
 
-from utils.cli import CommandParser, fraction, non_negative_int, positive_int, progress_bar, run_command  # noqa: E402
-from utils.datasets import SHAPES, generate  # noqa: E402
+from utils.cli import CommandParser, fraction, non_negative_int, positive_int, progress_bar, run_command
+from utils.datasets import SHAPES, generate
 
 
 def arguments() -> argparse.ArgumentParser:

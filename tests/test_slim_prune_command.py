@@ -112,6 +112,7 @@ def test_the_new_pair_lies_beside_the_inputs_under_the_ancestors_names(pair, tmp
     assert all(everything(tmp_path)[name] == raw for name, raw in before.items())
     out = capsys.readouterr().out
     assert "verified against OpenCV" in out
+    assert "1 padded convolutions read a removed channel's constant" in out
     assert "parameters" in out
 
 

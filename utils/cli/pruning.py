@@ -80,7 +80,7 @@ def run_pruning(args: argparse.Namespace, strategy: Strategy, prefix: Callable[[
     """
     from utils.cli.device import prepare_process
     from utils.cli.engines import requested_network
-    from utils.pruning import apply_plan, summarize
+    from utils.pruning import activation_offset, apply_plan, summarize
 
     args.threads = prepare_process(threads=args.threads, seed=args.seed)
     network = requested_network(args)
@@ -88,7 +88,8 @@ def run_pruning(args: argparse.Namespace, strategy: Strategy, prefix: Callable[[
     plan = _load_plan(args.plan_in) if args.plan_in else strategy(network, weights)
     smaller, pruned = apply_plan(network, weights, plan)
     summary = summarize(network, smaller, plan)
-    _print_widths(summary)
+    approximate = activation_offset(network, weights, plan).approximate_layers
+    _print_widths(summary, len(approximate))
     if args.plan_out:
         write_text(args.plan_out, plan.to_json() + "\n")
     if args.dry_run:
@@ -243,13 +244,15 @@ class _Validation:
         return result.metrics
 
 
-def _print_widths(summary: PruningSummary) -> None:
+def _print_widths(summary: PruningSummary, approximate: int) -> None:
     from utils.reports import widths_table
 
     changed = [(w.layer, "convolutional", w.before, w.after) for w in summary.widths if w.after < w.before]
     if changed:
         print(widths_table(changed))
-        print(f"{len(summary.widths) - len(changed)} of {len(summary.widths)} convolutions keep their width\n")
+        print(f"{len(summary.widths) - len(changed)} of {len(summary.widths)} convolutions keep their width")
+        print(f"{approximate} padded convolutions read a removed channel's constant, folded into them: exact inside the "
+              "map, approximate at its border\n")
 
 
 def _print_costs(summary: PruningSummary, metrics: tuple[Metrics, Metrics] | None,
