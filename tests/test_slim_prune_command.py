@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ import pytest
 
 import slim_prune
 from models import load_model, save_checkpoint
+from tests.darknet.test_network import BAD as BAD_CFGS
 from tests.shared import SHARED, needs_shared
 from utils.darknet import initial_weights, read_network, read_weights, write_weights
 from utils.pruning import apply_plan, slim_plan
@@ -276,6 +278,20 @@ def test_bad_input_ends_with_2_one_line_and_nothing_written(kind, pair, data, tm
     assert "Traceback" not in said
     assert said.startswith("error: ")
     assert said.count("\n") == 1
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", BAD_CFGS)
+def test_a_cfg_that_cannot_be_meant_ends_with_2_and_nothing_written(name, pair, tmp_path, capsys):
+    cfg, weights = pair
+    text, message = BAD_CFGS[name]
+    cfg.write_text(text)
+    before = everything(tmp_path)
+    assert run(cfg, weights) == 2
+    said = capsys.readouterr().err
+    assert re.search(message.replace("cfg:", "my.cfg:").replace("my.my.", "my."), said)
+    assert said.startswith("error: ")
+    assert "Traceback" not in said
     assert everything(tmp_path) == before
 
 

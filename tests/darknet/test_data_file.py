@@ -25,6 +25,13 @@ def test_a_data_file_names_lists_relative_to_the_working_directory_or_to_itself(
     assert data.options["valid"] == "valid.txt"
 
 
+def test_a_comment_may_follow_the_number_of_classes_and_a_path_may_be_of_any_length(tmp_path):
+    (tmp_path / "my.data").write_text(f"classes=3 # mine\nbackup={5000 * 'x'}\n")
+    data = read_data(tmp_path / "my.data")
+    assert data.classes == 3
+    assert str(data.backup) == 5000 * "x"
+
+
 def test_names_keep_their_place(tmp_path):
     (tmp_path / "my.names").write_bytes("\ufeffcat\r\n\r\nbig dog \r\n\r\n\r\n".encode())
     assert read_names(tmp_path / "my.names") == ("cat", "", "big dog")
@@ -34,9 +41,11 @@ def test_names_keep_their_place(tmp_path):
     ("classes 3\n", "my.data:1: 'classes 3' has no '='"),
     ("# a\nclasses=many\n", "my.data:2: classes=many is no number of classes"),
     ("classes=0\n", "my.data:1: classes=0 is no number of classes"),
+    ("classes=\u00b2\n", "my.data:1: classes=\u00b2 is no number of classes"),
+    ("classes=" + 5000 * "9", "my.data:1: classes=9999999999999999999999999999999999999999 is no number of classes"),
 ])
 def test_a_bad_data_file_is_refused_with_its_line(tmp_path, text, message):
-    (tmp_path / "my.data").write_text(text)
+    (tmp_path / "my.data").write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=message):
         read_data(tmp_path / "my.data")
 

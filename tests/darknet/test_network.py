@@ -118,7 +118,24 @@ BAD = {
         NET + CONV + CONV + "[shortcut]\nfrom=-2\nweights_type=per_channel\n", "needs weights_normalization="),
     "head filters": (NET + yolo(21), r"cfg:8: \[yolo\] \(layer 1\) reads 21 channels, but 2 anchors x \(5 \+ 4 classes\) = 18; "
                      "give the convolution before it filters=18"),
-    "mask beyond num": (NET + yolo(18).replace("mask=0,1", "mask=1,2"), "mask=2 lies outside num=2 anchors"),
+    "a negative mask": (NET + yolo(18).replace("mask=0,1", "mask=-1,0"), r"cfg:9: \[yolo\] mask=-1 is no anchor; count anchors from 0"),
+    "more anchors than memory": (NET + yolo().replace("num=2", "num=2000000000"), "num=2000000000 is no number of anchors"),
+    "more than 32 bits": (
+        NET + CONV.replace("filters=8", "filters=99999999999"),
+        r"cfg:7: \[convolutional\] filters=99999999999 does not fit in Darknet's 32 bits; give 2147483647 or less"),
+    "a number of 5000 digits": (
+        NET + CONV.replace("filters=8", "filters=" + 5000 * "9"), "filters=99999999999999999... does not fit in Darknet's 32 bits"),
+    "a reference of 5000 digits": (NET + CONV + "[route]\nlayers=-" + 5000 * "9", r"layers=-9999999999999999... does not fit"),
+    "a number beyond floats": (NET + CONV + "[upsample]\nscale=1e39\n", "scale is too large for Darknet's floats"),
+    "a map of 8 TB": (
+        NET.replace("32", "1000000").replace("64", "1000000") + CONV,
+        r"cfg:5: \[convolutional\] \(layer 0\) makes 8000000000000 numbers, more than Darknet's 32 bits can count"),
+    "a kernel of 86 GB": (NET + CONV.replace("filters=8", "filters=1000000").replace("stride=1", "stride=99") + CONV.replace(
+        "filters=8", "filters=2400"), r"\(layer 1\) makes 21600000000 numbers"),
+    "a window much larger than its map": (
+        NET + CONV + "[maxpool]\nsize=65536\n", "size=65536 and padding=65535 are too large for its 32x64 input"),
+    "dropping more than all": (NET + CONV + "[dropout]\nprobability=2\n", "probability=2 is no share of the values"),
+    "reorg of too few channels": (NET + "[reorg]\nstride=2\n", r"cfg:5: \[reorg\] \(layer 0\) stride=2 cannot mix its 3 channels"),
     "reading a head": (NET + yolo() + CONV, r"\(layer 2\) reads layer 1, a \[yolo\] head"),
     "tree": (NET + CONV + "[region]\ntree=data/9k.tree\n", "softmax trees are not supported"),
     "vanished map": (NET + CONV.replace("size=3", "size=99").replace("pad=1", "pad=0"), "has nothing left of its 32x64 input"),
@@ -151,6 +168,33 @@ def test_c_numbers_are_read_as_c_reads_them():
     network = parse_network(NET.replace("width=32", "width=32.9 # px") + CONV + "[upsample]\nscale=.5\n")
     assert network.net.width == 32
     assert network.layers[1].options.scale == 0.5
+
+
+def test_a_number_may_begin_with_zeros():
+    assert parse_network(NET + CONV.replace("filters=8", "filters=" + 5000 * "0" + "8")).layers[0].shape.channels == 8
+
+
+@pytest.mark.parametrize(("anchors", "own", "meaning"), [
+    ("1,2,3,4,5,6", ((3.0, 4.0), (5.0, 6.0)), "the anchors written behind them"),
+    ("1,2,3,4", ((3.0, 4.0), (0.5, 0.5)), "an anchor of half a pixel"),
+    ("1,2,3,4,5", ((3.0, 4.0), (5.0, 0.5)), "an anchor of half a pixel"),
+])
+def test_a_mask_beyond_num_is_read_as_darknet_reads_it_with_a_warning(caplog, anchors, own, meaning):
+    text = NET + yolo().replace("mask=0,1", "mask=1,2").replace("1,2,3,4", anchors)
+    network = parse_network(text, f"{anchors}.cfg")
+    network.with_options({0: {"filters": "18"}})
+    assert network.heads[0].options.own_anchors == own
+    assert network.heads[0].options.num == 2
+    (said,) = caplog.messages
+    assert said.startswith(f"{anchors}.cfg:9: mask=2 lies outside num=2 anchors")
+    assert said.endswith(meaning)
+
+
+def test_weights_that_are_shared_by_a_layer_that_shares_them_belong_to_the_first():
+    shared = CONV.replace("filters=8", "filters=3")
+    network = parse_network(NET + shared + shared + "share_index=0\n" + shared + "share_index=1\ndilation=2\n")
+    assert [layer.options.share_index for layer in network.layers] == [None, 0, 0]
+    assert [layer.parameters for layer in network.layers[1:]] == [0, 0]
 
 
 def test_anchors_beyond_num_are_ignored_and_missing_ones_are_half_a_pixel():

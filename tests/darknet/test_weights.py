@@ -57,6 +57,13 @@ def test_seen_is_written_as_asked(network, tmp_path):
     assert read_weights(tmp_path / "a.weights", network).header.seen == 12345
 
 
+def test_more_images_than_the_old_header_can_count_make_it_a_new_one(network, tmp_path):
+    (tmp_path / "a.weights").write_bytes(literal("00000000 01000000 00000000 40000000"))
+    old = read_weights(tmp_path / "a.weights", network)
+    write_weights(tmp_path / "b.weights", network, old, seen=2**32)
+    assert read_weights(tmp_path / "b.weights", network).header == Header(0, 2, 0, 2**32)
+
+
 @needs_shared
 @pytest.mark.parametrize("cfg", PAIRS, ids=lambda p: p.parent.name)
 def test_real_pairs_come_back_byte_for_byte(cfg, tmp_path):
@@ -170,6 +177,11 @@ def test_a_missing_file_and_a_folder_are_told_apart(network, tmp_path):
         read_weights(tmp_path / "none.weights", network)
     with pytest.raises(WeightsError, match="is a folder"):
         read_weights(tmp_path, network)
+
+
+def test_a_device_without_an_end_is_refused(network):
+    with pytest.raises(WeightsError, match="is a device or a pipe"):
+        read_weights("/dev/zero", network)
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(network, tmp_path, monkeypatch):

@@ -88,6 +88,21 @@ def test_each_dropped_row_says_why(made):
         ("annotation 10 (a.png)", "a coordinate is not a number"), ("annotation 11 (a.png)", no_bbox)])
 
 
+def test_ids_and_numbers_that_no_file_should_hold_cost_their_rows_only(made):
+    huge = 10**400
+    rows = [box([0, 0, 5, 5]), box([0, 0, huge, 5]), box([0, 0, 5, 5], [3]), box([0, 0, 5, 5], {}),
+            box([0, 0, 5, 5], image=[5]), {"category_id": 3, "bbox": [0, 0, 5, 5]}, box([0, 0, 5, 5], area=huge),
+            box([0, 0, 5, 4], area=float("inf"))]
+    images = [{"id": 5, "file_name": "a.png", "width": huge, "height": 50}, {"id": [6], "file_name": "a.png"},
+              {"file_name": "sub/b.png"}]
+    found = read_coco(*made(rows, images=images))
+    assert [(image.width, image.height) for image in found.images] == [(100, 50)], "read from the image"
+    assert found.images[0].area.tolist() == [25, 20]
+    assert [one.item for one in found.dropped] == [
+        "annotation 5", "annotation 6", "annotation 2 (a.png)", "annotation 3 (a.png)", "annotation 4 (a.png)",
+        "annotation 7 (a.png)", "image [6]", "image ?"]
+
+
 def test_images_that_cannot_be_used_are_reported(made):
     path, photos = made(images=[
         {"id": 1, "file_name": "a.png", "width": 100, "height": 50}, {"id": 2, "file_name": "no.png"},
@@ -117,6 +132,8 @@ def test_names_select_and_order_or_rename(made):
 @pytest.mark.parametrize(("text", "message"), [
     ("{", ":1: is not JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1)); "
           "download or export it again"),
+    ("[" + 5000 * "9" + "]", ": is not JSON (Exceeds the limit (4300 digits) for integer string conversion: value has 5000 "
+     "digits; use sys.set_int_max_str_digits() to increase the limit); download or export it again"),
     ("[]", ": is no COCO file: it holds no object; give an instances_*.json"),
     ('{"images": [], "annotations": []}', ": has no list 'categories', so it is no COCO file for object detection; "
                                            "give an instances_*.json, not captions or image infos"),
@@ -126,7 +143,7 @@ def test_names_select_and_order_or_rename(made):
     ('{"images": [{"id": 1}], "annotations": [], "categories": []}', ": has no categories; give another file"),
     ('{"images": [{"id": 1}], "annotations": [], "categories": [{"id": 1}]}',
      ": has a category without id or name; give each category both"),
-])
+], ids=range(8))
 def test_what_is_no_coco_file_is_refused(tmp_path, text, message):
     path = tmp_path / "x.json"
     path.write_text(text)

@@ -66,6 +66,8 @@ MALFORMED = [
     ("-1 0.5 0.5 0.1 0.1", "the class id -1 is negative; class ids start at 0"),
     ("3 0.5 0.5 0.1 0.1", "the class id 3 is too large: there are 3 names, so the largest id is 2; "
                           "add the missing names or correct the id"),
+    (5000 * "9" + " 0.5 0.5 0.1 0.1", "the class id 9999999999 is too large: there are 3 names, so the largest id is 2; "
+                                      "add the missing names or correct the id"),
     ("0 320 0.5 0.1 0.1", "x 320 lies outside [0, 1]; labels are relative to the image: divide pixels by its width or "
                           "height"),
     ("0 0.5 -0.01 0.1 0.1", "y -0.01 lies outside [0, 1]; labels are relative to the image: divide pixels by its "
@@ -77,7 +79,7 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize(("line", "message"), MALFORMED, ids=[line for line, _ in MALFORMED])
+@pytest.mark.parametrize(("line", "message"), MALFORMED, ids=[line[:40] for line, _ in MALFORMED])
 def test_an_unusable_line_is_named_with_its_reason(tmp_path, line, message):
     path = tmp_path / "a.txt"
     path.write_text(f"0 0.5 0.5 0.1 0.1\n\n{line}\n")

@@ -121,6 +121,11 @@ def test_what_is_no_list_is_refused(place, name, data, message):
     assert str(caught.value) == message.format(place)
 
 
+def test_a_name_longer_than_the_system_allows_is_no_list(place):
+    with pytest.raises(DataError, match="does not exist; give an image list"):
+        read_image_list(5000 * "x")
+
+
 def test_a_binary_file_is_no_list(place):
     (place / "model.weights").write_bytes(b"\0\1\2\3\0\0")
     with pytest.raises(DataError, match=r"model.weights:1: holds zero bytes, so this is no list"):

@@ -111,7 +111,7 @@ def test_boxes_are_cut_at_the_border_and_counted(folder):
     np.testing.assert_allclose(found.images[0].labels[0, 1:], [0.5, 0.6, 1, 0.8], atol=1e-6)
 
 
-@pytest.mark.parametrize("size", [None, (0, 0), (100, 0), ("", "")])
+@pytest.mark.parametrize("size", [None, (0, 0), (100, 0), ("", ""), ("inf", 50), (100, "nan"), (10**9, 50)])
 def test_a_missing_size_is_read_from_the_image(folder, size):
     found = read_voc(folder(a=(size, [voc_object()])), "trainval")
     assert (found.images[0].width, found.images[0].height) == (100, 50)
@@ -129,6 +129,14 @@ def test_an_image_that_cannot_be_used_is_reported_and_the_others_stay(folder):
         "broken": "is not XML (no element found: line 2, column 8)", "missing": "does not exist",
         "alone": "JPEGImages has no image alone", "unread": "is no image that OpenCV can decode (1 bytes)"}
     assert {one.what for one in found.dropped} == {"image"}
+
+
+def test_a_zero_byte_in_an_image_set_costs_one_image(folder):
+    place = folder(a=((100, 50), [voc_object()]))
+    (place / "ImageSets" / "Main" / "trainval.txt").write_bytes(b"a\n\0\n")
+    found = read_voc(place, "trainval")
+    assert [image.path.stem for image in found.images] == ["a"]
+    assert [one.reason for one in found.dropped] == ["holds a zero byte, so it is no path"]
 
 
 def test_names_inside_parts_of_an_object_do_not_count(folder):

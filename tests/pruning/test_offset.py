@@ -187,7 +187,7 @@ def test_every_kind_of_section_either_passes_constants_on_or_is_fixed(kind):
     if kind in PASSED_ON:
         assert kind not in bodies
         return
-    filters = 10 if kind == "gaussian_yolo" else 6
+    filters = {"gaussian_yolo": 10, "reorg": 4}.get(kind, 6)
     text = f"[net]\nwidth=8\nheight=8\nchannels=3\n[convolutional]\nfilters={filters}\nsize=1\n" + bodies[kind]
     layer = parse_network(text.replace("; ", "\n")).layers[1]
     assert layer.kind == kind

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from utils.errors import DataError, SourceLine
 
+_CLASSES = re.compile(r"([0-9]{1,9})\s*(?:[#;].*)?")  # atoi stops at a comment
 _BLANKS = str.maketrans("", "", " \t\r\n")
 
 
@@ -47,10 +50,11 @@ def read_data(path: str | Path) -> DataFile:
             lines.setdefault(key.translate(_BLANKS), number)
     classes = None
     if "classes" in options:
-        if not options["classes"].isdigit() or int(options["classes"]) < 1:
-            raise DataError(SourceLine(str(path), lines["classes"]), f"classes={options['classes']} is no number of "
+        match = _CLASSES.fullmatch(options["classes"])
+        if match is None or int(match[1]) < 1:
+            raise DataError(SourceLine(str(path), lines["classes"]), f"classes={options['classes'][:40]} is no number of "
                             "classes", "write for example classes=80")
-        classes = int(options["classes"])
+        classes = int(match[1])
     located = {key: _located(path, options.get(key)) for key in ("train", "valid", "names", "backup")}
     return DataFile(path, classes, options=options, **located)
 
@@ -86,4 +90,6 @@ def _located(data: Path, value: str | None) -> Path | None:
         return None
     direct = Path(value)
     beside = data.parent / value
-    return beside if not direct.is_absolute() and not direct.exists() and beside.exists() else direct
+    if direct.is_absolute() or os.path.exists(direct) or not os.path.exists(beside):
+        return direct
+    return beside

@@ -12,7 +12,7 @@ from typing import Any
 
 from utils.atomic import write_bytes
 from utils.darknet.document import CfgDocument, Option
-from utils.darknet.option_reader import OptionReader
+from utils.darknet.option_reader import LARGEST, OptionReader
 from utils.darknet.rules import Fixed, Rule
 from utils.darknet.sections import HEADS, KIND_OF_NAME, REFUSED, ArraySpec, Convolutional, Section, ShapeError
 from utils.darknet.sections.base import KEYS_OF_ALL
@@ -254,6 +254,8 @@ def _kind(options: OptionReader) -> type[Section]:
 
 def _build_layer(options: OptionReader, index: int, net: Net, before: list[Layer]) -> Layer:
     section = _kind(options).read(options, index)
+    if isinstance(section, Convolutional) and section.share_index is not None:
+        section = replace(section, share_index=_owner(section.share_index, before))
     inputs = section.inputs(index)
     for source in inputs:
         if source != IMAGE:
@@ -267,6 +269,10 @@ def _build_layer(options: OptionReader, index: int, net: Net, before: list[Layer
     if min(shape.height, shape.width) < 1:
         raise options.error(f"(layer {index}) has nothing left of its {shapes[0].width}x{shapes[0].height} input",
                             "give [net] a larger width= and height=")
+    largest = max([shape.size, *(spec.size for spec in section.arrays(shapes))])
+    if largest > LARGEST:
+        raise options.error(f"(layer {index}) makes {largest} numbers, more than Darknet's 32 bits can count",
+                            "give [net] a smaller width= and height=, or fewer filters")
     if isinstance(section, Convolutional) and section.share_index is not None:
         _check_shared(options, index, section, shapes, before[section.share_index])
     if isinstance(section, Shortcut):
@@ -283,6 +289,14 @@ def _check_source(options: OptionReader, index: int, section: Section, source: L
     if blurs and named:
         raise options.error(f"(layer {index}) names layer {source.index}, whose antialiasing makes Darknet record "
                             "the wrong size", "only the layer directly behind an antialiased one may read it")
+
+
+def _owner(index: int, before: list[Layer]) -> int:
+    """The layer whose weights layer `index` uses: itself, or where it shares another's, that one."""
+    options = before[index].options
+    while isinstance(options, Convolutional) and options.share_index is not None:
+        index, options = options.share_index, before[options.share_index].options
+    return index
 
 
 def _check_shared(options: OptionReader, index: int, section: Convolutional, shapes: tuple[Shape, ...],

@@ -11,6 +11,8 @@ from utils.errors import CfgError, SourceLine
 
 _INTEGER = re.compile(r"([+-]?\d+)(?:\.\d*)?(?=$|[#;])")
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?=$|[#;])")
+LARGEST = 2**31 - 1  # Darknet counts with 32 bits
+LARGEST_FLOAT = 3.4e38
 
 
 class OptionReader:
@@ -38,14 +40,17 @@ class OptionReader:
         return key in self.section.by_key
 
     def integer(self, key: str, default: int, least: int | None = None) -> int:
-        """An int as C's atoi reads it (a fraction is cut off); CfgError where it reads none, or less than `least`."""
+        """An int as C's atoi reads it (a fraction is cut off).
+
+        CfgError where it reads none, one that does not fit in 32 bits, or less than `least`.
+        """
         text = self.section.get(key)
         if text is None:
             return default
         match = _INTEGER.match(text)
         if match is None:
             raise self.error(f"{key}={text} is not a whole number", f"write for example {key}={default}", key)
-        value = int(match[1])
+        value = self._whole(match[1], key)
         if least is not None and value < least:
             raise self.error(f"{key}={value} is too small", f"give {least} or more", key)
         return value
@@ -62,7 +67,7 @@ class OptionReader:
         match = _NUMBER.match(text)
         if match is None:
             raise self.error(f"{key}={text} is not a number", f"write for example {key}={default}", key)
-        return float(match[1])
+        return self._finite(match[1], key)
 
     def word(self, key: str, default: str, allowed: Sequence[str] = ()) -> str:
         """A word; CfgError if `allowed` is given and does not hold it."""
@@ -84,11 +89,24 @@ class OptionReader:
 
     def integers(self, key: str) -> tuple[int, ...]:
         """A list of ints separated by commas, () if the option is missing."""
-        return tuple(int(item) for item in self._items(key, _INTEGER, "whole numbers"))
+        return tuple(self._whole(item, key) for item in self._items(key, _INTEGER, "whole numbers"))
 
     def numbers(self, key: str) -> tuple[float, ...]:
         """A list of floats separated by commas, () if the option is missing; a comma at the end is allowed."""
-        return tuple(float(item) for item in self._items(key, _NUMBER, "numbers", allow_trailing_comma=True))
+        return tuple(self._finite(item, key) for item in self._items(key, _NUMBER, "numbers", allow_trailing_comma=True))
+
+    def _whole(self, digits: str, key: str) -> int:
+        magnitude = digits.lstrip("+-").lstrip("0")
+        if len(magnitude) > len(str(LARGEST)) or int(magnitude or 0) > LARGEST:
+            shown = digits if len(digits) <= 20 else f"{digits[:17]}..."
+            raise self.error(f"{key}={shown} does not fit in Darknet's 32 bits", f"give {LARGEST} or less", key)
+        return -int(magnitude or 0) if digits.startswith("-") else int(magnitude or 0)
+
+    def _finite(self, digits: str, key: str) -> float:
+        value = float(digits)
+        if abs(value) > LARGEST_FLOAT:
+            raise self.error(f"{key} is too large for Darknet's floats", "give a smaller number", key)
+        return value
 
     def _items(self, key: str, form: re.Pattern[str], what: str, allow_trailing_comma: bool = False) -> list[str]:
         text = self.section.get(key)

@@ -118,6 +118,8 @@ def write_weights(path: str | Path, network: Network, weights: Weights, *, seen:
         OutputError: the file cannot be written.
     """
     header = weights.header if seen is None else replace(weights.header, seen=seen)
+    if header.seen >= 2**32 and header.format == "<iiiI":  # 4 bytes are not enough for it
+        header = replace(header, major=0, minor=2)
     check_arrays(network, weights)
     with atomic_write(path) as file:
         file.write(header.to_bytes())
@@ -167,6 +169,8 @@ def _initial(layer: Layer, spec: ArraySpec, rng: np.random.Generator) -> np.ndar
 
 
 def _read_floats(path: Path) -> tuple[Header, np.ndarray]:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise WeightsError(path, "is a device or a pipe", "give a .weights file")
     try:
         with path.open("rb") as file:
             start = file.read(20)
@@ -241,7 +245,9 @@ def _stored(array: np.ndarray, spec: ArraySpec, layer: Layer, header: Header) ->
 def _check_finite(path: Path, network: Network, layers: list[Arrays]) -> None:
     for layer, arrays in zip(network.layers, layers, strict=False):
         for name, array in arrays.items():
-            if not np.isfinite(np.sum(array, dtype=np.float64)):
+            with np.errstate(invalid="ignore"):  # inf - inf
+                total = np.sum(array, dtype=np.float64)
+            if not np.isfinite(total):
                 bad = int(array.size - np.isfinite(array).sum())
                 raise WeightsError(path, f"{bad} of {array.size} numbers in {name} of layer {layer.index} "
                                    f"([{layer.kind}], {layer.where}) are NaN or infinite",

@@ -36,6 +36,10 @@ class AnnotatedImage:
         return np.column_stack((self.labels, self.ignored, self.area)).astype(np.float32)
 
 
+LARGEST_SIDE = 1_000_000
+"""Pixels from which on the side of an image is not believed but looked up in the image."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dropped:
     """Something that is in the source but not in the result.
@@ -134,6 +138,8 @@ def file_bytes(path: str | Path, what: str) -> bytes:
         raise DataError(path, "does not exist", f"check the path of the {what}") from None
     except OSError as error:
         raise DataError(path, f"cannot be read ({error.strerror})", f"give a readable {what}") from error
+    except ValueError:
+        raise DataError(repr(str(path)), "holds a zero byte, so it is no path", f"check the path of the {what}") from None
 
 
 def _g(value: float) -> str:

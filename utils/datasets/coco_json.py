@@ -8,7 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from utils.datasets.annotations import AnnotatedImage, Annotations, BoxCollector, Dropped, file_bytes
+from utils.datasets.annotations import (
+    LARGEST_SIDE,
+    AnnotatedImage,
+    Annotations,
+    BoxCollector,
+    Dropped,
+    file_bytes,
+)
 from utils.datasets.images import load_image
 from utils.errors import DataError, SourceLine
 
@@ -71,7 +78,7 @@ class _Classes:
 def _content(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(file_bytes(path, "annotation file"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(SourceLine(str(path), getattr(error, "lineno", 0)), f"is not JSON ({error})",
                         "download or export it again") from None
     if not isinstance(content, dict):
@@ -105,22 +112,29 @@ def _classes(path: Path, categories: Sequence[Mapping[str, Any]], names: Sequenc
 
 
 def _rows_by_image(path: Path, content: Mapping[str, Any], dropped: list[Dropped]) -> dict[Any, list[dict[str, Any]]]:
-    known = {entry.get("id") for entry in content["images"]}
+    known = {_key(entry, "id") for entry in content["images"]} - {None}
     rows = defaultdict(list)
     for row in content["annotations"]:
-        if row.get("image_id") in known:
-            rows[row["image_id"]].append(row)
+        image = _key(row, "image_id")
+        if image in known:
+            rows[image].append(row)
         else:
             dropped.append(Dropped(path, f"annotation {row.get('id', '?')}", "box",
                                    f"there is no image with the id {row.get('image_id')}"))
     return rows
 
 
+def _key(entry: Mapping[str, Any], name: str) -> Any:
+    """An id, None where there is none or something that can be no id."""
+    value = entry.get(name)
+    return value if isinstance(value, int | str | float) else None
+
+
 def _image(path: Path, entry: Mapping[str, Any], folder: Path) -> tuple[Path, int, int]:
     """Path, width and height of an image."""
     where = f"{path} image {entry.get('id', '?')}"
     name = entry.get("file_name")
-    if "id" not in entry or not isinstance(name, str) or not name:
+    if _key(entry, "id") is None or not isinstance(name, str) or not name:
         raise DataError(where, "has no id or no file_name", "give each image both")
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
         raise DataError(where, f"the file_name {name!r} leaves the folder of images", "use relative names")
@@ -128,14 +142,15 @@ def _image(path: Path, entry: Mapping[str, Any], folder: Path) -> tuple[Path, in
     if not image.is_file():
         raise DataError(where, f"{image} does not exist", "add the image")
     width, height = entry.get("width"), entry.get("height")
-    if not (isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0):
+    if not (isinstance(width, int) and isinstance(height, int)
+            and 0 < width < LARGEST_SIDE and 0 < height < LARGEST_SIDE):
         height, width = load_image(image).shape[:2]
     return image, width, height
 
 
 def _add(collector: BoxCollector, row: Mapping[str, Any], item: str, ids: Mapping[Any, tuple[int | None, str]],
          crowd: Crowd) -> None:
-    label, name = ids.get(row.get("category_id"), (None, None))
+    label, name = ids.get(_key(row, "category_id"), (None, None))
     if name is None:
         collector.drop(item, f"there is no category with the id {row.get('category_id')}")
         return
@@ -149,7 +164,9 @@ def _add(collector: BoxCollector, row: Mapping[str, Any], item: str, ids: Mappin
     try:
         x, y, width, height = (float(value) for value in row["bbox"])
         area = float(row["area"]) if "area" in row else None
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         collector.drop(item, "its bbox is not four numbers x y width height")
         return
+    if area is not None and not 0 <= area < LARGEST_SIDE**2:
+        area = None
     collector.add(item, label, (x, y, x + width, y + height), ignored=is_crowd, area=area)

@@ -13,6 +13,7 @@ from utils.errors import DataError, SourceLine
 NOISE = 1e-3
 """How far a number may lie outside [0, 1] and still be rounding: it is clipped. Beyond, it is an error."""
 
+_LONGEST_ID = 10  # digits of a class id that are looked at: such a number is too large, however it goes on
 _IMAGE_FOLDERS = ("images", "JPEGImages")
 
 
@@ -109,7 +110,7 @@ def _number(word: str) -> float:
 def _class(word: str, classes: int | None) -> float:
     if not word.removeprefix("-").isdecimal():
         raise _Unusable(f"the class id {word!r} is not a whole number", "write 0 for the first name, 1 for the second")
-    value = int(word)
+    value = int(word[:_LONGEST_ID])
     if value < 0:
         raise _Unusable(f"the class id {value} is negative", "class ids start at 0")
     if classes is not None and value >= classes:

@@ -27,11 +27,11 @@ def read_image_list(source: str | Path, *, problems: list[DataError] | None = No
         DataError: nothing there, no image, an unreadable list, or (unless collected) a missing image.
     """
     path = Path(source)
-    if path.is_dir():
+    if os.path.isdir(path):
         images = _images_below(path)
         if not images:
             raise DataError(path, "holds no image", f"name a folder with files that end with {_endings()}")
-    elif path.is_file():
+    elif os.path.isfile(path):
         images = [path] if is_image_name(path) else _read_list(path, problems)
     elif glob.has_magic(str(source)):
         images = sorted(Path(name) for name in glob.glob(str(source), recursive=True) if is_image_name(name))

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from utils.datasets.annotations import AnnotatedImage, Annotations, BoxCollector, Dropped, file_bytes
+from utils.datasets.annotations import (
+    LARGEST_SIDE,
+    AnnotatedImage,
+    Annotations,
+    BoxCollector,
+    Dropped,
+    file_bytes,
+)
 from utils.datasets.images import is_image_name, load_image
 from utils.datasets.lists import read_lines
 from utils.errors import DataError, SourceLine
@@ -58,7 +65,7 @@ def parse_voc(path: str | Path) -> VocFile:
                   _number(node.findtext("difficult")) == 1)
         for number, node in enumerate(root.findall("object"), start=1)
     )
-    width, height = (int(_number(root.findtext(f"size/{side}")) or 0) for side in ("width", "height"))
+    width, height = (_side(root.findtext(f"size/{side}")) for side in ("width", "height"))
     return VocFile(path, (root.findtext("filename") or "").strip(), width, height, objects)
 
 
@@ -200,6 +207,12 @@ def _size(annotation: VocFile, image: Path) -> tuple[int, int]:
 def _corners(node: ElementTree.Element) -> tuple[float, float, float, float] | None:
     values = [_number(node.findtext(f"bndbox/{corner}")) for corner in _CORNERS]
     return None if None in values else tuple(values)  # type: ignore[return-value]
+
+
+def _side(text: str | None) -> int:
+    """Pixels along a side of the image, 0 where the file does not tell them."""
+    value = _number(text)
+    return int(value) if value is not None and 0 < value < LARGEST_SIDE else 0
 
 
 def _number(text: str | None) -> float | None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import ClassVar
 
 from utils.darknet.option_reader import OptionReader
 from utils.darknet.rules import Fixed, Rule
 from utils.darknet.sections.base import KEYS_OF_ALL, Passing, ShapeError
 from utils.darknet.shape import Shape
+from utils.errors import SourceLine
+
+_logger = logging.getLogger(__name__)
 
 _YOLO_KEYS = KEYS_OF_ALL | {
     "classes", "num", "mask", "anchors", "max", "counters_per_class", "label_smooth_eps", "scale_x_y",
@@ -18,6 +23,9 @@ _YOLO_KEYS = KEYS_OF_ALL | {
     "truth_thresh", "iou_thresh", "random", "track_history_size", "sim_thresh", "dets_for_track", "dets_for_show",
     "track_ciou_norm", "embedding_layer", "embedding_size", "map", "max_delta", "show_details", "use_opencv"}
 _NMS_KINDS = ("default", "greedynms", "diounms", "cornersnms")
+
+_MOST_ANCHORS = 100_000
+_NO_ANCHOR = (0.5, 0.5)  # what Darknet starts from, in every head
 
 Anchors = tuple[tuple[float, float], ...]
 
@@ -54,7 +62,11 @@ class _Head(Passing):
 
 @dataclass(frozen=True, slots=True)
 class Yolo(_Head):
-    """A YOLOv3/v4/v7 head. anchors: all `num` of them, in pixels of the network's input; anchor_mask: this head's."""
+    """A YOLOv3/v4/v7 head.
+
+    anchors: all `num` of them, in pixels of the network's input, and those behind them that are written and a mask names.
+    anchor_mask: this head's.
+    """
 
     kind: ClassVar[str] = "yolo"
     names: ClassVar[tuple[str, ...]] = ("yolo",)
@@ -72,17 +84,21 @@ class Yolo(_Head):
 
     @classmethod
     def read(cls, options: OptionReader, index: int) -> Yolo:
-        """Darknet's defaults: 20 classes, 1 anchor of half a pixel, all anchors in the mask."""
-        num = options.integer("num", 1, least=1)
+        """Darknet's defaults: 20 classes, 1 anchor of half a pixel, all anchors in the mask.
+
+        A mask beyond `num` (cspx-p7-mish.cfg) does not change what enters the head, and Darknet runs it; only the sizes
+        of those boxes are chance there. It is taken to mean the anchor that is written, and a warning says so.
+        """
+        num = _num(options)
         mask = options.integers("mask") or tuple(range(num))
-        wrong = [m for m in mask if not 0 <= m < num]
-        if wrong:
-            raise options.error(f"mask={wrong[0]} lies outside num={num} anchors (Darknet reads past their end)",
-                                f"use 0 to {num - 1}", "mask")
+        if min(mask) < 0:
+            raise options.error(f"mask={min(mask)} is no anchor", "count anchors from 0", "mask")
+        if max(mask) >= num:
+            _warn_of_mask(options.where_is("mask"), max(mask), num, len(options.numbers("anchors")) // 2)
         return cls(
             classes=options.integer("classes", 20, least=1),
             num=num,
-            anchors=_anchors(options, num),
+            anchors=_anchors(options, num, max(mask) + 1),
             anchor_mask=mask,
             scale_x_y=options.number("scale_x_y", 1.0),
             new_coords=options.flag("new_coords"),
@@ -98,7 +114,7 @@ class Yolo(_Head):
     @property
     def own_anchors(self) -> Anchors:
         """The anchors of this head, in the order of its mask; pixels."""
-        return tuple(self.anchors[m] for m in self.anchor_mask)
+        return tuple(self.anchors[m] if m < len(self.anchors) else _NO_ANCHOR for m in self.anchor_mask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +158,7 @@ class Region(_Head):
             raise options.error("softmax trees are not supported", "use a [region] without tree=", "tree")
         if options.integer("coords", 4) != 4:
             raise options.error("only coords=4 is supported", "write coords=4", "coords")
-        num = options.integer("num", 1, least=1)
+        num = _num(options)
         return cls(options.integer("classes", 20, least=1), num, _anchors(options, num), options.flag("softmax"))
 
     @property
@@ -156,7 +172,23 @@ class Region(_Head):
         return self.anchors
 
 
-def _anchors(options: OptionReader, num: int) -> Anchors:
-    numbers = list(options.numbers("anchors"))[: 2 * num]
+@cache  # a network is read again after each edit, and once is enough to say it
+def _warn_of_mask(where: SourceLine, mask: int, num: int, written: int) -> None:
+    _logger.warning("%s: mask=%d lies outside num=%d anchors: in Darknet the sizes of these boxes are chance, here they "
+                    "follow %s", where, mask, num,
+                    "the anchors written behind them" if mask < written else "an anchor of half a pixel")
+
+
+def _num(options: OptionReader) -> int:
+    num = options.integer("num", 1, least=1)
+    if num > _MOST_ANCHORS:
+        raise options.error(f"num={num} is no number of anchors", f"give at most {_MOST_ANCHORS}", "num")
+    return num
+
+
+def _anchors(options: OptionReader, num: int, named: int = 0) -> Anchors:
+    """The first `num` pairs, padded where fewer are written, and the written ones among the first `named`."""
+    numbers = list(options.numbers("anchors"))[: 2 * max(num, named)]
     numbers += [0.5] * (2 * num - len(numbers))
+    numbers += [0.5] * (len(numbers) % 2)
     return tuple(zip(numbers[0::2], numbers[1::2], strict=True))

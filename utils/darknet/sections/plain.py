@@ -50,7 +50,10 @@ class Dropout(Passing):
     @classmethod
     def read(cls, options: OptionReader, index: int) -> Dropout:
         """probability defaults to 0.2."""
-        return cls(options.number("probability", 0.2))
+        probability = options.number("probability", 0.2)
+        if not 0 <= probability <= 1:
+            raise options.error(f"probability={probability:g} is no share of the values", "give 0 to 1", "probability")
+        return cls(probability)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +220,9 @@ class Reorg(Passing):
 
     def output(self, shapes: Sequence[Shape]) -> Shape:
         """stride**2 times as many channels on a map 1/stride as high and wide, or the reverse."""
+        if not self.reverse and shapes[0].channels % (self.stride * self.stride):
+            raise ShapeError(f"stride={self.stride} cannot mix its {shapes[0].channels} channels",
+                             f"their number must be a multiple of {self.stride * self.stride}")
         return _reorganised(shapes[0], self.stride, self.reverse)
 
     def rule(self, shapes: Sequence[Shape]) -> Rule:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from utils.darknet.option_reader import OptionReader
+from utils.darknet.option_reader import LARGEST, OptionReader
 from utils.darknet.rules import Fixed, Rule, Same
 from utils.darknet.sections.base import KEYS_OF_ALL, Passing, ShapeError, pooled
 from utils.darknet.sections.convolutional import blurred
@@ -25,6 +25,14 @@ def _window(options: OptionReader) -> dict[str, int]:
         "stride_y": options.integer("stride_y", stride, least=1),
         "padding": options.integer("padding", size - 1, least=0),
     }
+
+
+def _windows(x: Shape, size: int, stride_x: int, stride_y: int, padding: int) -> Shape:
+    """One pixel per window; ShapeError where the map and its padding are more than 32 bits can count."""
+    if x.channels * (x.height + padding) * (x.width + padding) > LARGEST:
+        raise ShapeError(f"size={size} and padding={padding} are too large for its {x.width}x{x.height} input",
+                         "use a window that is no larger than the map")
+    return Shape(x.channels, pooled(x.height, size, stride_y, padding), pooled(x.width, size, stride_x, padding))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +63,7 @@ class Maxpool(Passing):
 
     def _pooled(self, x: Shape) -> Shape:
         stride_x, stride_y = (1, 1) if self.antialiasing else (self.stride_x, self.stride_y)
-        return Shape(x.channels, pooled(x.height, self.size, stride_y, self.padding),
-                     pooled(x.width, self.size, stride_x, self.padding))
+        return _windows(x, self.size, stride_x, stride_y, self.padding)
 
     def output(self, shapes: Sequence[Shape]) -> Shape:
         """What the next layer sees."""
@@ -100,8 +107,7 @@ class LocalAvgpool(Passing):
     def output(self, shapes: Sequence[Shape]) -> Shape:
         """One value per window."""
         (x,) = shapes
-        return Shape(x.channels, pooled(x.height, self.size, self.stride_y, self.padding),
-                     pooled(x.width, self.size, self.stride_x, self.padding))
+        return _windows(x, self.size, self.stride_x, self.stride_y, self.padding)
 
     def bflops(self, shapes: Sequence[Shape]) -> float:
         """One addition per pixel of each window."""
