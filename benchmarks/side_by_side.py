@@ -7,11 +7,15 @@ from collections.abc import Callable, Mapping
 from statistics import median
 
 
+REST_S = 0.1  # thread pools spin for a while after their work, and would keep the cores from the next task
+
+
 def medians(tasks: Mapping[str, Callable[[], object]], rounds: int, warmup: int = 1) -> dict[str, float]:
     """Median seconds of each task over `rounds` rounds in which every task runs once, after `warmup` uncounted ones."""
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for number in range(warmup + rounds):
         for name, task in tasks.items():
+            time.sleep(REST_S)
             start = time.perf_counter()
             task()
             if number >= warmup:

@@ -58,9 +58,9 @@ def prepared(weight: Tensor, way: Way) -> Tensor:
         return weight.detach().flatten(1)
     if way == "nnpack":
         return weight.detach().contiguous()
-    both = _kronecker(_KERNEL, torch.float64)
-    taps = weight.detach().double().flatten(2)  # (O, C, 9)
-    return torch.einsum("kt,oct->kco", both, taps).to(weight.dtype).contiguous()
+    taps = weight.detach().double().permute(2, 3, 1, 0)  # (3, 3, C, O)
+    transformed = _both_sides(_KERNEL, taps.flatten(2)).to(weight.dtype)
+    return transformed.view(36, *taps.shape[2:])
 
 
 def convolved(x: Tensor, kernel: Tensor, bias: Tensor, way: Way) -> Tensor:
@@ -80,14 +80,15 @@ def _by_products(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
     rows, columns = -(-height // TILE), -(-width // TILE)
     x = F.pad(x, (1, TILE * columns - width + 1, 1, TILE * rows - height + 1)).permute(0, 2, 3, 1)
     tiles = x.unfold(1, TILE + 2, TILE).unfold(2, TILE + 2, TILE)  # (N, rows, columns, C, 6, 6)
-    tiles = tiles.permute(4, 5, 0, 1, 2, 3).reshape(36, -1)
-    products = torch.bmm((_kronecker(_INPUT, x.dtype) @ tiles).view(36, -1, channels), kernel)  # (36, tiles, O)
-    out = (_kronecker(_OUTPUT, x.dtype) @ products.view(36, -1)).view(TILE, TILE, count, rows, columns, -1)
+    tiles = _both_sides(_INPUT, tiles.permute(4, 5, 0, 1, 2, 3).flatten(2))
+    products = torch.bmm(tiles.view(36, -1, channels), kernel)  # (36, tiles, O)
+    out = _both_sides(_OUTPUT, products.view(6, 6, -1)).view(TILE, TILE, count, rows, columns, -1)
     out = out.permute(2, 3, 0, 4, 1, 5).reshape(count, TILE * rows, TILE * columns, -1)[:, :height, :width]
     return (out + bias).permute(0, 3, 1, 2)
 
 
-def _kronecker(matrix: tuple[tuple[float, ...], ...], dtype: torch.dtype) -> Tensor:
-    """The transform of both sides of a tile at once, for tiles flattened row by row."""
-    one = torch.tensor(matrix, dtype=dtype)
-    return torch.kron(one, one)
+def _both_sides(matrix: tuple[tuple[float, ...], ...], tiles: Tensor) -> Tensor:
+    """matrix @ tile @ matrix.T for all tiles at once: (n, n, values) -> (m, m, values) with a matrix (m, n)."""
+    one = torch.tensor(matrix, dtype=tiles.dtype)
+    down = (one @ tiles.reshape(len(one[0]), -1)).view(len(one), len(one[0]), -1)
+    return torch.matmul(one, down)
