@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from utils.cli.engines import open_requested_engine, requested_network
     from utils.cli.staging import check_writable
     from utils.cli.validation import validation_set
+    from utils.errors import OptionError
     from utils.reports import class_table, coco_results, evaluation_table, write_json
     from utils.training import HeadDecoder, Selection, evaluate_engine
 
@@ -61,6 +62,11 @@ def run(args: argparse.Namespace) -> int:
     network = requested_network(args)
     if args.save_json is not None:
         check_writable(args.save_json)
+        figures = args.save_json.with_name(f"{args.save_json.stem}-metrics{args.save_json.suffix}")
+        check_writable(figures)
+        for path in (args.save_json, figures):
+            if path.resolve() in {given.resolve() for given in (args.cfg, args.weights, args.data)}:
+                raise OptionError("--save-json", f"{path} would overwrite an input", "name another file")
     dataset = validation_set(args.data, HeadDecoder(network).classes, args.split)
     letterbox = letterboxed(args.letterbox, network.net.letter_box)
     engine = open_requested_engine(args, network)
@@ -79,7 +85,6 @@ def run(args: argparse.Namespace) -> int:
         print()
         print(class_table(metrics))
     if args.save_json is not None:
-        figures = args.save_json.with_name(f"{args.save_json.stem}-metrics{args.save_json.suffix}")
         with staged_files(args.save_json, figures) as (results_place, figures_place):
             write_json(results_place, coco_results(result.images, result.detections, dataset.names))
             write_json(figures_place, {

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from utils.darknet import Network
-    from utils.deploy import VerificationReport
 
 _VISIBLE = 1e-2  # of a head's range: boxes and scores change
 
@@ -51,21 +50,23 @@ def run(args: argparse.Namespace) -> int:
     """Compare, and print a table."""
     from utils.darknet import read_network  # torch takes a second: --help should not wait for it
     from utils.deploy import compare_pair
-    from utils.errors import EngineError, VerificationError
-    from utils.reports import write_json
+    from utils.errors import EngineError, OptionError, VerificationError
+    from utils.reports import verification_table, write_json
 
+    if args.device not in ("auto", "cpu"):
+        raise OptionError("--device", f"{args.device}: engines are compared on the CPU", "leave --device out")
     network = read_network(args.cfg)
+    if args.report is not None and args.report.resolve() in (args.cfg.resolve(), args.weights.resolve()):
+        raise OptionError("--report", f"{args.report} would overwrite an input", "name another file")
     if args.img_size is not None:
         network = network.resized(*args.img_size)
     report = compare_pair(args.cfg, args.weights, _images(args, network), args.engine, args.tolerance,
                           threads=args.threads)
     if args.report is not None:
         write_json(args.report, report.to_dict())
-    print(_table(report))
+    print(verification_table(report.to_dict()))
     for verdict in report.engines:
-        if verdict.reason:
-            print(f"{verdict.title}: {verdict.reason}")
-        elif verdict.own_relative > _VISIBLE:
+        if verdict.heads and verdict.own_relative > _VISIBLE:
             print(f"{verdict.title}: its own batch-norm epsilon moves the heads by {verdict.own_relative:.1e} of their "
                   "range; weights from utils.deploy.engine_neutral (--engine-neutral when pruning) do not care")
     if report.status == "differs":
@@ -99,18 +100,6 @@ def _images(args: argparse.Namespace, network: Network) -> np.ndarray:
         prepare(load_image(path), (shape.height, shape.width), letterbox, channels=shape.channels)[0]
         for path in read_image_list(args.images)[: args.limit]
     ])
-
-
-def _table(report: VerificationReport) -> str:
-    from utils.reports import table
-
-    rows = [
-        (verdict.title, verdict.status, head.layer, f"{head.value_range:.4g}", f"{head.max_abs:.1e}",
-         f"{head.relative:.1e}", f"{head.own_relative:.1e}")
-        for verdict in report.engines for head in verdict.heads
-    ]
-    rows += [(verdict.title, verdict.status, *[""] * 5) for verdict in report.engines if not verdict.heads]
-    return table(rows, ("engine", "verdict", "head", "range", "difference", "same epsilon", "as deployed"))
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from statistics import median
 
-
 REST_S = 0.1  # thread pools spin for a while after their work, and would keep the cores from the next task
 
 

@@ -10,6 +10,7 @@ ensure_venv() {
   local requirements="$1" root venv wanted stamp dev
   root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
   venv="${VENV:-$root/.venv}"
+  [[ "$venv" = /* ]] || venv="$PWD/$venv"  # the scripts change folders before they run it
   VENV_PYTHON="$venv/bin/python"
   wanted="$(cat "$root/requirements.txt" "$root/$requirements" | cksum)"
   stamp="$venv/.installed-$requirements"

@@ -240,6 +240,20 @@ def spoiled(kind: str, cfg: Path, weights: Path, data: Path, tmp_path: Path) -> 
         case "no plan":
             (tmp_path / "plan.json").write_text("{}")
             return ["--plan-in", tmp_path / "plan.json"]
+        case "plan over the cfg":
+            return ["--plan-out", cfg]
+        case "plan over a result":
+            return ["--plan-out", weights.parent / "prune_0.5_keep_0.01_last.weights"]
+        case "plan before a broken data file":
+            return ["--plan-out", tmp_path / "plan.json", "--data", tmp_path / "nowhere.data"]
+        case "a seed beyond all generators":
+            return ["--seed", 10**20]
+        case "threads beyond all machines":
+            return ["--threads", 99999]
+        case "a name that is too long":
+            long = cfg.with_name("x" * 240 + ".cfg")
+            cfg.rename(long)
+            return ["--cfg", long]
         case "unknown engine":
             return ["--verify-engines", "caffe"]
     return []
@@ -264,8 +278,37 @@ BAD = {
     "class beyond names": "1.txt:1",
     "names of another network": "2 classes",
     "no plan": "is JSON, but no plan",
+    "plan over the cfg": "would overwrite an input",
+    "plan over a result": "or another result",
+    "plan before a broken data file": "nowhere.data: does not exist",
+    "a seed beyond all generators": "is too large",
+    "threads beyond all machines": "more threads",
+    "a name that is too long": "too long",
     "unknown engine": "is no engine",
 }
+
+
+def test_a_plan_may_lie_in_the_new_folder(pair, tmp_path):
+    assert run(*pair, "--out", tmp_path / "new", "--plan-out", tmp_path / "new" / "plan.json") == 0
+    assert {p.suffix for p in (tmp_path / "new").iterdir()} == {".cfg", ".weights", ".json"}
+
+
+def test_a_grey_network_is_measured_on_grey_images(pair, data, tmp_path):
+    cfg, weights = pair
+    cfg.write_text(CFG.replace("channels=3", "channels=1"))
+    network = read_network(cfg)
+    write_weights(weights, network, initial_weights(network))
+    assert run(cfg, weights, "--data", data, "--global_percent", 0.5, "--out", tmp_path / "out") == 0
+
+
+def test_no_staging_place_is_named_to_a_user(pair, tmp_path, capsys):
+    cfg, weights = pair
+    cfg.write_text(CFG.replace("activation=mish", "activation=gelu"))
+    assert run(cfg, weights, "--global_percent", 0.5, "--out", tmp_path / "out") == 0
+    said = capsys.readouterr()
+    written = (tmp_path / "out" / "prune_0.5_keep_0.01_my.json").read_text()
+    assert "OpenCV cannot run this cfg" in said.out
+    assert ".bonsai-" not in said.out + said.err + written
 
 
 @pytest.mark.parametrize("kind", BAD)

@@ -104,9 +104,15 @@ def test_another_input_size(tmp_path):
     (["--engine", ""], "names no engine"),
     (["--tolerance", "0"], "0 is not above 0; write 1e-4"),
     (["--images", "nowhere.jpg"], "nowhere.jpg: does not exist"),
+    (["--device", "cuda"], "--device: cuda: engines are compared on the CPU"),
+    (["--report", "model.weights"], "--report: model.weights would overwrite an input"),
 ])
-def test_what_makes_no_sense_is_one_line_and_2(more, said, tmp_path, capsys):
-    assert verify.main(words(pair(tmp_path), *more)) == 2
+def test_what_makes_no_sense_is_one_line_and_2(more, said, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files = pair(tmp_path)
+    before = [path.read_bytes() for path in files]
+    assert verify.main(words(files, *more)) == 2
+    assert [path.read_bytes() for path in files] == before
     err = capsys.readouterr().err
     assert said in err
     assert err.count("\n") == 1

@@ -45,6 +45,31 @@ def filters_that_are_no_number(pair):
     edit(pair.cfg, "filters=8", "filters=abc")
 
 
+@case("small.cfg:15: [route] layers=-5")
+def a_route_to_a_layer_that_is_not_there(pair):
+    insert(pair.cfg, "[route]\nlayers=-5\n\n")
+
+
+@case("small.cfg:15: [route] layers=1")
+def a_route_to_itself(pair):
+    insert(pair.cfg, "[route]\nlayers=1\n\n")
+
+
+@case("small.cfg:15: [shortcut] from=3")
+def a_shortcut_to_a_later_layer(pair):
+    insert(pair.cfg, "[shortcut]\nfrom=3\n\n")
+
+
+@case("small.cfg:17: [shortcut] (layer 2) adds maps of unequal width x height")
+def a_shortcut_of_unequal_maps(pair):
+    insert(pair.cfg, "[maxpool]\nsize=2\nstride=2\n[shortcut]\nfrom=0\n\n")
+
+
+@case("[route] (layer 2) concatenates maps of unequal width x height")
+def a_route_of_unequal_maps(pair):
+    insert(pair.cfg, "[maxpool]\nsize=2\nstride=2\n[route]\nlayers=-1,0\n\n")
+
+
 @case("reads 21 channels, but 3 anchors x (5 + 3 classes) = 24")
 def heads_whose_filters_do_not_fit_their_classes(pair):
     edit(pair.cfg, "classes=2", "classes=3")
@@ -213,6 +238,23 @@ def a_result_that_is_a_folder(pair):
     return ["--save-json", "results.json"]
 
 
+@case("results-metrics.json: is a folder")
+def a_second_result_that_is_a_folder(pair):
+    (pair.folder / "results-metrics.json").mkdir()
+    return ["--save-json", "results.json"]
+
+
+@case("--save-json: small.cfg would overwrite an input")
+def a_result_that_is_an_input(pair):
+    return ["--save-json", "small.cfg"]
+
+
+@case("--save-json: alias-metrics.data would overwrite an input")
+def a_second_result_that_is_an_input(pair):
+    (pair.folder / "alias-metrics.data").symlink_to("small.data")
+    return ["--save-json", "alias.data"]
+
+
 @case("deep/results.json: cannot be written")
 def a_result_in_a_folder_that_is_not_there(pair):
     return ["--save-json", "deep/results.json"]
@@ -245,6 +287,11 @@ def a_video_that_is_no_video(pair):
 
 
 ONLY_DETECT = {name: made for name, made in CASES.items() if name not in BOTH and name not in ONLY_TEST}
+
+
+def insert(cfg: Path, sections: str) -> None:
+    """Put sections between the two convolutions."""
+    edit(cfg, "[convolutional]\nfilters=21", sections + "[convolutional]\nfilters=21")
 
 
 def edit(path: Path, old: str, new: str) -> None:

@@ -50,7 +50,7 @@ def test_the_installation_is_skipped_where_it_was_done(tmp_path):
     python = venv / "bin" / "python"
     python.write_text('#!/bin/sh\necho "python $*"\n')
     python.chmod(0o755)
-    script = f'source {ROOT}/scripts/venv.sh; ensure_venv requirements-dev.txt; echo "ready $VENV_PYTHON"'
+    script = f'source "{ROOT}/scripts/venv.sh"; ensure_venv requirements-dev.txt; echo "ready $VENV_PYTHON"'
 
     def run() -> list[str]:
         done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True,
@@ -61,6 +61,17 @@ def test_the_installation_is_skipped_where_it_was_done(tmp_path):
     assert run() == [f"ready {python}"]
     (venv / ".installed-requirements-dev.txt").write_text("another")
     assert any("-m pip install" in line for line in run())
+
+
+def test_a_relative_venv_is_meant_from_the_callers_folder(tmp_path):
+    (tmp_path / "mine" / "bin").mkdir(parents=True)
+    (tmp_path / "mine" / "bin" / "python").symlink_to(sys.executable)
+    (tmp_path / "other").mkdir()
+    script = (f'source "{ROOT}/scripts/venv.sh"; cat "{ROOT}/requirements.txt" "{ROOT}/requirements-dev.txt" | cksum > '
+              'mine/.installed-requirements-dev.txt; ensure_venv requirements-dev.txt; cd other; echo "$VENV_PYTHON"')
+    done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True, cwd=tmp_path,
+                          env={**os.environ, "VENV": "mine"})
+    assert done.stdout == f"{tmp_path}/mine/bin/python\n"
 
 
 @pytest.mark.slow

@@ -45,6 +45,6 @@ def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path):
 
 def test_a_folder_in_the_place_of_a_result_is_an_error(tmp_path):
     (tmp_path / "a.txt").mkdir()
-    with pytest.raises(OutputError, match="cannot be written"), staged_folder(tmp_path) as stage:
+    with pytest.raises(OutputError, match="is a folder, not a file"), staged_folder(tmp_path) as stage:
         (stage / "a.txt").write_text("new")
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

@@ -13,6 +13,7 @@ from tests.deploy.recordings import PAIRS
 from tests.shared import SHARED, needs_shared
 from utils.darknet import parse_network, read_network, read_weights, write_weights
 from utils.deploy import ENGINES, VerificationReport, compare_pair, open_engine, random_images, verify_pair
+from utils.deploy.network_input import head_inputs
 from utils.errors import EngineError, VerificationError, WeightsError
 
 needs_opencv = pytest.mark.skipif(ENGINES["opencv"].missing() is not None, reason=str(ENGINES["opencv"].missing()))
@@ -120,6 +121,47 @@ def test_heads_that_are_not_finite_are_never_verified(bad, tmp_path):
 
     row = dataclasses.replace(ENGINES["opencv"], open=Broken, missing=lambda: None)
     assert compare_pair(*pair(tmp_path), table={**ENGINES, "opencv": row}).status == "differs"
+
+
+@pytest.mark.parametrize(("off", "status"), [(2e-7, "verified"), (1e-4, "differs")])
+def test_rounding_at_a_head_that_is_all_but_constant_is_no_difference(off, status, tmp_path):
+    """A network that was never trained, or pruned to its bones: the head is 2 everywhere, give or take one rounding."""
+    class Constant:
+        name, threads = "opencv", None
+
+        def __init__(self, *files, error=0.0, **options):
+            self.real, self.error = open_engine("torch", *files), error
+
+        def heads(self, x):
+            heads = [np.full_like(head, 2) for head in self.real.heads(x)]
+            for head in heads:
+                head[0, 0, 0, 0] += np.float32(2.4e-7 + self.error)
+            return heads
+
+    def wrong(*files, **options):
+        return Constant(*files, error=off)
+
+    table = {**ENGINES, "torch": dataclasses.replace(ENGINES["torch"], open=Constant),
+             "opencv": dataclasses.replace(ENGINES["opencv"], open=wrong, missing=lambda: None)}
+    assert compare_pair(*pair(tmp_path), table=table).status == status
+
+
+def test_weights_that_make_torch_itself_compute_nan_are_told_apart_from_a_disagreement(tmp_path):
+    cfg, weights = pair(tmp_path)
+    network = read_network(cfg)
+    held = read_weights(weights, network)
+    var = np.full_like(held.layers[0]["var"], -1)
+    write_weights(weights, network, held.with_layers({0: {**held.layers[0], "var": var}}))
+    with pytest.raises(EngineError, match=r"model.cfg:\d+: head 5 gets numbers that are NaN or infinite .* in torch"):
+        compare_pair(cfg, weights)
+
+
+def test_a_head_that_reads_the_image_and_a_network_without_one_cannot_be_compared(tmp_path):
+    head = "[yolo]\nmask=0\nanchors=8,8\nclasses=2\nnum=1\n"
+    for channels, rest, said in ((7, head, "reads the image itself"), (3, "[avgpool]\n", "has no .* head to compare")):
+        network = parse_network(f"[net]\nwidth=32\nheight=32\nchannels={channels}\n{rest}", "my.cfg")
+        with pytest.raises(EngineError, match=said):
+            head_inputs(network)
 
 
 def test_torch_cannot_vouch_for_itself(tmp_path):

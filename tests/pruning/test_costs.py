@@ -43,6 +43,12 @@ def test_keeping_everything_saves_nothing():
     assert found.asked_share is None
 
 
+def test_a_share_in_words_is_no_share_that_was_asked_for():
+    network = small_network(conv(4))
+    plan = keep_everything(network)
+    assert summarize(network, network, Plan("mine", {"percent": "half"}, plan.fingerprint, plan.keep)).asked_share is None
+
+
 def test_a_summary_is_plain_json():
     network = small_network(conv(4))
     plan = plan_without(network, {0: (1,)})

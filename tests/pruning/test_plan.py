@@ -92,7 +92,11 @@ def test_plans_differ_if_one_channel_differs():
     ('{"format": "bonsai plan", "version": 1, "strategy": "s", "parameters": {}, "fingerprint": "f", "keep": '
      '{"0": {"filters": 4, "channels": "x"}}}', "damaged plan"),
     ('{"format": "bonsai plan", "version": 1, "strategy": "s", "parameters": {}, "fingerprint": "f", "keep": '
-     '{"0": {"filters": 4, "channels": []}}}', "keep at least one"),
+     '{"0": {"filters": 4, "channels": []}}}', "^my.json: all 4 channels of a layer would go; keep at least one"),
+    ("[" * 100_000, "is not JSON"),
+    *[(f'{{"format": "bonsai plan", "version": 1, "strategy": "s", "parameters": {{"global_percent": {value}}}, '
+       '"fingerprint": "f", "keep": {}}', "global_percent=.* is no parameter")
+      for value in ('"../../evil"', '"a/b"', '".."', "[1]", "NaN", '"' + "x" * 300 + '"')],
 ])
 def test_what_is_no_plan_is_refused_with_its_reason(text, said):
     with pytest.raises(PlanError, match=said):

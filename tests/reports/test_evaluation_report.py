@@ -23,6 +23,12 @@ def test_each_figure_stands_beside_its_definition():
     assert "0.3333" in lines["mAP@0.5 (Darknet)"]  # divides by all three classes, labelled or not
 
 
+def test_no_definition_is_cut_off_in_a_terminal_of_80_columns():
+    text = evaluation_table(metrics(), width=80)
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
 def test_classes_without_labels_and_detections_have_no_row():
     text = class_table(metrics(), width=120)
     assert [line.split()[0] for line in text.splitlines()[2:]] == ["person", "car"]

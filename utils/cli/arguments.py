@@ -87,6 +87,22 @@ def non_negative_int(text: str) -> int:
     return 0 if text.strip() == "0" else positive_int(text)
 
 
+def seed(text: str) -> int:
+    """argparse type: a whole number that all random generators take, 0 to 2**32 - 1."""
+    value = non_negative_int(text)
+    if value >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text} is too large; write a number below 4294967296")
+    return value
+
+
+def thread_count(text: str) -> int:
+    """argparse type: 1 to 1024 threads."""
+    value = positive_int(text)
+    if value > 1024:
+        raise argparse.ArgumentTypeError(f"{text} are more threads than any machine runs well; write the number of cores")
+    return value
+
+
 def size(text: str) -> tuple[int, int]:
     """argparse type: `416`, `416,320` or `416x320`, width first as a cfg writes it -> (height, width), pixels."""
     numbers = re.fullmatch(r"\s*(\d+)(?:\s*[,xX]\s*(\d+))?\s*", text)
@@ -120,8 +136,8 @@ def common_arguments() -> argparse.ArgumentParser:
     group = parser.add_argument_group("running")
     group.add_argument("--device", default="auto", metavar="NAME",
                        help="cpu, cuda, cuda:1, or auto: a GPU where there is one")
-    group.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads (default: all cores)")
-    group.add_argument("--seed", type=non_negative_int, default=0, metavar="N", help="of all random choices")
+    group.add_argument("--threads", type=thread_count, metavar="N", help="CPU threads (default: all cores)")
+    group.add_argument("--seed", type=seed, default=0, metavar="N", help="of all random choices")
     loud = group.add_mutually_exclusive_group()
     loud.add_argument("-v", "--verbose", action="count", default=0, help="say more")
     loud.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no remarks")

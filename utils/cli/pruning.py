@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from utils.atomic import made_folder, staged_files, write_text
 from utils.cli.arguments import data_arguments, engine_argument, model_arguments, positive_int
-from utils.errors import OptionError, PlanError
+from utils.errors import BonsaiError, OptionError, PlanError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,20 +89,19 @@ def run_pruning(args: argparse.Namespace, strategy: Strategy, prefix: Callable[[
     plan = _load_plan(args.plan_in) if args.plan_in else strategy(network, weights)
     smaller, pruned = apply_plan(network, weights, plan)
     summary = summarize(network, smaller, plan)
-    approximate = activation_offset(network, weights, plan).approximate_layers
-    _print_widths(summary, len(approximate))
-    if args.plan_out:
-        write_text(args.plan_out, plan.to_json() + "\n")
+    finals = output_paths(args, prefix(plan.parameters))
+    _print_widths(summary, len(activation_offset(network, weights, plan).approximate_layers))
     if args.dry_run:
+        if args.plan_out:
+            write_text(args.plan_out, plan.to_json() + "\n")
         _print_costs(summary, None, None)
         print("dry run: nothing was written" + (f" but the plan {args.plan_out}" if args.plan_out else ""))
         return 0
-    finals = output_paths(args, prefix(plan.parameters))
     if args.engine_neutral:
         from utils.deploy import engine_neutral
 
         pruned = engine_neutral(smaller, pruned)
-    pair = _write_measured(args, (network, weights), (smaller.portable(), pruned), summary, finals)
+    pair = _write_measured(args, plan, (network, weights), (smaller.portable(), pruned), summary, finals)
     _print_costs(pair.summary, pair.metrics, pair.latency)
     _print_result(args, pair)
     return 0
@@ -115,13 +115,16 @@ def output_paths(args: argparse.Namespace, prefix: str) -> tuple[Path, Path, Pat
     """
     cfg = (args.out or args.cfg.parent) / f"{prefix}{args.cfg.name}"
     weights = (args.out or args.weights.parent) / f"{prefix}{args.weights.stem}.weights"
-    report = cfg.with_name(f"{cfg.stem}.json")
+    report = cfg.with_name(f"{cfg.name.removesuffix('.cfg')}.json")
     inputs = {path.resolve() for path in (args.cfg, args.weights, args.data, args.plan_in) if path is not None}
     for path in (cfg, weights, report):
         if path.resolve() in inputs:
             raise OptionError("--out", f"{path} would overwrite an input", "choose another folder")
     if len({path.resolve() for path in (cfg, weights, report)}) < 3:
         raise OptionError("--cfg", f"its name makes {cfg}, {weights} and {report} one file", "rename the inputs")
+    if args.plan_out and args.plan_out.resolve() in inputs | {path.resolve() for path in (cfg, weights, report)}:
+        raise OptionError("--plan-out", f"{args.plan_out} would overwrite an input or another result",
+                          "name another file")
     return cfg, weights, report
 
 
@@ -145,23 +148,45 @@ def _load_plan(path: Path) -> Plan:
     return Plan.from_json(text, str(path))
 
 
-def _write_measured(args: argparse.Namespace, before: tuple[Network, Weights], after: tuple[Network, Weights],
-                    summary: PruningSummary, finals: tuple[Path, Path, Path]) -> PrunedPair:
+def _write_measured(args: argparse.Namespace, plan: Plan, before: tuple[Network, Weights],
+                    after: tuple[Network, Weights], summary: PruningSummary,
+                    finals: tuple[Path, Path, Path]) -> PrunedPair:
     """Write the pair in a staging place, verify and measure it there, and let it appear at its final one."""
     from utils.reports import write_json
 
     data = _Validation.of(args, before[0])
-    with made_folder(args.out), staged_files(*finals) as (cfg, weights, report):
+    results = (*finals, args.plan_out) if args.plan_out else finals
+    with made_folder(args.out), staged_files(*results) as (cfg, weights, report, *plan_out):
         old = cfg.with_name("before.cfg"), weights.with_name("before.weights")
-        for (network, arrays), (cfg_path, weights_path), seen in ((before, old, None), (after, (cfg, weights), 0)):
-            _write_pair(network, arrays, cfg_path, weights_path, seen)
-        verification = None if args.no_verify else _verify(args, data, cfg, weights, finals)
-        metrics = tuple(data.evaluate(pair, name) for pair, name in ((old, "before"), ((cfg, weights), "after"))
-                        ) if data else None
-        latency = _latencies(args, before[0], old, (cfg, weights))
+        names = {str(cfg): finals[0], str(weights): finals[1], str(old[0]): args.cfg, str(old[1]): args.weights}
+        with _final_names(names):
+            for (network, arrays), (cfg_path, weights_path), seen in ((before, old, None), (after, (cfg, weights), 0)):
+                _write_pair(network, arrays, cfg_path, weights_path, seen)
+            verification = None if args.no_verify else _verify(args, data, cfg, weights, names)
+            metrics = tuple(data.evaluate(pair, name) for pair, name in ((old, "before"), ((cfg, weights), "after"))
+                            ) if data else None
+            latency = _latencies(args, before[0], old, (cfg, weights))
         pair = PrunedPair(*finals, summary, metrics, latency, verification)
         write_json(report, _facts(args, pair))
+        for place in plan_out:
+            write_text(place, plan.to_json() + "\n")
     return pair
+
+
+@contextmanager
+def _final_names(names: Mapping[str, Path]) -> Iterator[None]:
+    """Errors inside the block name files as users know them, not by their staging places."""
+    try:
+        yield
+    except BonsaiError as error:
+        parts = [_renamed(str(part), names) for part in (error.where, error.problem, error.remedy)]
+        raise type(error)(*parts) from error
+
+
+def _renamed(text: str, names: Mapping[str, Path]) -> str:
+    for staged, final in names.items():
+        text = text.replace(staged, str(final))
+    return text
 
 
 def _write_pair(network: Network, weights: Weights, cfg_path: Path, weights_path: Path, seen: int | None) -> None:
@@ -172,13 +197,15 @@ def _write_pair(network: Network, weights: Weights, cfg_path: Path, weights_path
 
 
 def _verify(args: argparse.Namespace, data: _Validation | None, cfg: Path, weights: Path,
-            finals: tuple[Path, Path, Path]) -> VerificationReport:
+            names: Mapping[str, Path]) -> VerificationReport:
     """Compare the staged pair with other engines; the report names its final place."""
     from utils.deploy import verify_pair
 
-    names = [name.strip() for name in args.verify_engines.split(",") if name.strip()]
-    report = verify_pair(cfg, weights, data.images(2) if data else None, names, threads=args.threads, seed=args.seed)
-    return replace(report, cfg=str(finals[0]), weights=str(finals[1]))
+    engines = [name.strip() for name in args.verify_engines.split(",") if name.strip()]
+    report = verify_pair(cfg, weights, data.images(2) if data else None, engines, threads=args.threads, seed=args.seed)
+    verdicts = tuple(replace(verdict, reason=_renamed(verdict.reason, names)) for verdict in report.engines)
+    return replace(report, cfg=_renamed(report.cfg, names), weights=_renamed(report.weights, names),
+                   reason=_renamed(report.reason, names), engines=verdicts)
 
 
 def _latencies(args: argparse.Namespace, network: Network, old: tuple[Path, Path],
@@ -228,7 +255,8 @@ class _Validation:
 
         size = self.network.net.height, self.network.net.width
         samples = [self.dataset[i].image for i in range(min(count, len(self.dataset)))]
-        return np.stack([prepare(image, size, self.letterbox)[0] for image in samples])
+        channels = self.network.net.channels
+        return np.stack([prepare(image, size, self.letterbox, channels=channels)[0] for image in samples])
 
     def evaluate(self, pair: tuple[Path, Path], name: str) -> Metrics:
         """All figures of a pair."""
@@ -251,8 +279,10 @@ def _print_widths(summary: PruningSummary, approximate: int) -> None:
     if changed:
         print(widths_table(changed))
         print(f"{len(summary.widths) - len(changed)} of {len(summary.widths)} convolutions keep their width")
-        print(f"{approximate} padded convolutions read a removed channel's constant, folded into them: exact inside the "
-              "map, approximate at its border\n")
+        if approximate:
+            print(f"{approximate} padded convolutions read a removed channel's constant, folded into them: exact inside "
+                  "the map, approximate at its border")
+        print()
 
 
 def _print_costs(summary: PruningSummary, metrics: tuple[Metrics, Metrics] | None,
@@ -293,6 +323,10 @@ def _print_result(args: argparse.Namespace, pair: PrunedPair) -> None:
 
         print(verification_table(pair.verification.to_dict()))
         print(pair.verification)
+    if args.engine_neutral:
+        print("batch norms are rescaled for deployment: do not train this pair with sparsity any further")
+    if args.img_size is not None:
+        print(f"{pair.cfg.name} says width={args.img_size[1]} and height={args.img_size[0]}, as --img_size asked")
     print(f"wrote {pair.cfg}\n      {pair.weights}\n      {pair.report}")
 
 

@@ -28,6 +28,7 @@ BROKEN_PIPE = 141
 _THE_MACHINE_SAYS_NO = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
     errno.EDQUOT: "the disk quota is used up; free some space or choose another folder",
+    errno.ENAMETOOLONG: "the file name is too long; rename the inputs to something shorter",
     errno.EROFS: "the disk is read-only; choose another folder",
     errno.EACCES: "permission denied; choose another folder or change its permissions",
     errno.EPERM: "permission denied; choose another folder or change its permissions",

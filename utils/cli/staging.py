@@ -34,6 +34,9 @@ def staged_folder(folder: Path) -> Iterator[Path]:
                           "choose a folder that exists and is writable") from error
     try:
         yield stage
+        for file in stage.iterdir():
+            if (folder / file.name).is_dir():
+                raise OutputError(folder / file.name, "is a folder, not a file", "move it away or choose another folder")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for file in sorted(stage.iterdir()):

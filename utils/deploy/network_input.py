@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from utils.darknet import Network
+from utils.darknet import IMAGE, Network
 from utils.errors import EngineError
 
 
@@ -26,11 +26,15 @@ def head_inputs(network: Network) -> tuple[int, ...]:
     """The layer that each head reads, in cfg order.
 
     Raises:
-        EngineError: the network has no head.
+        EngineError: the network has no head, or one that reads the image itself.
     """
     if not network.heads:
         raise EngineError(network.path, "the network has no [yolo], [Gaussian_yolo] or [region] head to compare",
-                          "name the layers to look at instead")
+                          "give the cfg of a detector")
+    for head in network.heads:
+        if head.inputs[0] == IMAGE:
+            raise EngineError(head.where, "the head reads the image itself, there is nothing to compare",
+                              "give the cfg of a network with layers before its head")
     return tuple(head.inputs[0] for head in network.heads)
 
 

@@ -14,7 +14,7 @@ class HeadDifference:
     """How far an engine is from the reference at what one head reads, over all images.
 
     layer: index of the head. value_range: max - min of the reference. max_abs: with the same batch-norm epsilon.
-    own_max_abs: with the engine's own epsilon, which is what its users see.
+    own_max_abs: with the engine's own epsilon, which is what its users see. magnitude: max |reference|.
     """
 
     layer: int
@@ -22,16 +22,22 @@ class HeadDifference:
     value_range: float
     max_abs: float
     own_max_abs: float
+    magnitude: float = 0.0
 
     @property
     def relative(self) -> float:
-        """max_abs in units of the reference's range (or of 1, where the reference is constant)."""
-        return self.max_abs / (self.value_range or 1.0)
+        """max_abs in units of the reference's range."""
+        return self.max_abs / self._unit
 
     @property
     def own_relative(self) -> float:
         """own_max_abs in units of the reference's range."""
-        return self.own_max_abs / (self.value_range or 1.0)
+        return self.own_max_abs / self._unit
+
+    @property
+    def _unit(self) -> float:
+        """The range; at least 1 % of the magnitude, because a head that is all but constant varies by rounding alone."""
+        return max(self.value_range, 0.01 * self.magnitude) or 1.0
 
 
 @dataclass(frozen=True, slots=True)

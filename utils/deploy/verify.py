@@ -63,7 +63,7 @@ def compare_pair(cfg_path: str | Path, weights_path: str | Path, images: np.ndar
         A report with the status "verified", "differs" or "not verified"; nothing is raised for a difference.
 
     Raises:
-        EngineError: an unknown engine, images that do not fit, or a network without heads.
+        EngineError: an unknown engine, images that do not fit, a network without heads, or one that computes NaN.
         CfgError, WeightsError: the files make no sense.
     """
     if not tolerance > 0:
@@ -76,6 +76,10 @@ def compare_pair(cfg_path: str | Path, weights_path: str | Path, images: np.ndar
     images = checked_input(images, network)
     pair = (Path(cfg_path), Path(weights_path))
     expected = _run(table["torch"].open(*pair, threads=threads), images)
+    for head, values in zip(network.heads, expected, strict=True):
+        if not np.isfinite(values).all():
+            raise EngineError(head.where, f"head {head.index} gets numbers that are NaN or infinite from these weights, "
+                              "in torch already", "take weights from before the training diverged")
     verdicts = []
     for name in _attempts(engines, verdicts):
         verdicts.append(_verdict(name, table[name], network, pair, images, expected, tolerance, threads))
@@ -116,7 +120,8 @@ def _verdict(name: str, kind: EngineKind, network: Network, pair: tuple[Path, Pa
         own = _run(kind.open(*pair, threads=threads), images) if kind.own_epsilon else equal
     except EngineError as error:
         return EngineVerdict(name, kind.title, "cannot run", reason=str(error))
-    heads = tuple(HeadDifference(head.index, want.shape[1], float(np.ptp(want)), _distance(a, want), _distance(b, want))
+    heads = tuple(HeadDifference(head.index, want.shape[1], float(np.ptp(want)), _distance(a, want), _distance(b, want),
+                                 float(np.abs(want).max()))
                   for head, want, a, b in zip(network.heads, expected, equal, own, strict=True))
     agrees = all(head.relative <= tolerance for head in heads)  # false for NaN
     return EngineVerdict(name, kind.title, "verified" if agrees else "differs", heads)

@@ -88,7 +88,7 @@ def summarize(before: Network, after: Network, plan: Plan) -> PruningSummary:
 
 def _asked(parameters: Mapping[str, Any]) -> float | None:
     for name in ("global_percent", "percent"):
-        if name in parameters:
+        if isinstance(parameters.get(name), (int, float)):
             return float(parameters[name])
     return None
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from operator import index
@@ -81,7 +83,7 @@ class Plan:
         """
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise PlanError(where, f"is not JSON ({error})", "give a file that a pruning command wrote") from None
         if not isinstance(data, dict) or data.get("format") != _FORMAT:
             raise PlanError(where, f'is JSON, but no plan (it lacks "format": "{_FORMAT}")',
@@ -94,12 +96,28 @@ class Plan:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PlanError(where, f"is a damaged plan ({type(error).__name__}: {error})",
                             "make the plan again") from None
+        except PlanError as error:
+            raise PlanError(where, error.problem, error.remedy) from None
 
 
 def _plan_of_json(data: Mapping[str, Any]) -> Plan:
     keep = {int(layer): Keep(index(entry["filters"]), tuple(index(c) for c in entry["channels"]))
             for layer, entry in data["keep"].items()}
-    return Plan(str(data["strategy"]), dict(data["parameters"]), str(data["fingerprint"]), keep)
+    parameters = {str(name): _parameter(name, value) for name, value in dict(data["parameters"]).items()}
+    return Plan(str(data["strategy"]), parameters, str(data["fingerprint"]), keep)
+
+
+def _parameter(name: str, value: Any) -> Parameter:
+    """A value as strategies write them: commands make file names of some, so a word has no path in it.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if value is None or isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[\w+-][\w.+-]{0,31}", value):
+        return value
+    raise ValueError(f"{name}={str(value)[:40]} is no parameter of a strategy")
 
 
 def keep_everything(network: Network) -> Plan:

@@ -13,7 +13,7 @@ _MAPS = (
     ("map50_coco", "mAP@0.5", "COCO: IoU 0.5, 101 recalls"),
     ("map", "mAP@0.5:0.95", "COCO: mean over IoU 0.5, 0.55 ... 0.95"),
     ("map75_coco", "mAP@0.75", "COCO: IoU 0.75"),
-    ("map50_darknet", "mAP@{iou:g} (Darknet)", "`darknet detector map`: area under the curve, over all classes"),
+    ("map50_darknet", "mAP@{iou:g} (Darknet)", "`detector map`: area under the curve, all classes"),
     ("map50_peer", "mAP@{iou:g} (ancestor)", "yolov3-channel-and-layer-pruning's test.py"),
 )
 
@@ -25,11 +25,11 @@ def evaluation_table(metrics: Mapping[str, Any], *, width: int | None = None) ->
         metrics: `utils.detection.Metrics.to_dict()`.
     """
     confidence = metrics["confidence"]
-    at = "at the best common confidence" + ("" if confidence is None else f", {confidence:.3f}")
+    at = "class mean at the best common confidence" + ("" if confidence is None else f", {confidence:.3f}")
     rows = [
-        ("P", units.score(_nan(metrics["precision"])), f"precision, mean over classes, {at}"),
-        ("R", units.score(_nan(metrics["recall"])), f"recall, mean over classes, {at}"),
-        ("F1", units.score(_nan(metrics["f1"])), f"F1, mean over classes, {at}"),
+        ("P", units.score(_nan(metrics["precision"])), at),
+        ("R", units.score(_nan(metrics["recall"])), at),
+        ("F1", units.score(_nan(metrics["f1"])), at),
     ]
     rows += [(title.format(iou=metrics["iou"]), units.score(_nan(metrics[key])), meaning)
              for key, title, meaning in _MAPS]

@@ -12,7 +12,8 @@ def verification_table(report: Mapping[str, Any], *, width: int | None = None) -
     """The largest differences at what each head reads.
 
     "same epsilon" is what the verdict is about; "as deployed" is what users of that engine see, whose batch norms may
-    have another epsilon. Both are shares of the head's range. An engine that could not run has a row with its reason.
+    have another epsilon. Both are shares of the head's range. Why an engine could not run is said in full below the
+    table, one line per engine.
 
     Args:
         report: `utils.deploy.VerificationReport.to_dict()`.
@@ -23,6 +24,7 @@ def verification_table(report: Mapping[str, Any], *, width: int | None = None) -
                   f"{head['max_abs']:.1e}", f"{head['relative']:.1e}", f"{head['own_relative']:.1e}")
                  for head in verdict["heads"]]
         if not verdict["heads"]:
-            rows.append((verdict["title"], f"{verdict['status']}: {verdict['reason']}", *[""] * 5))
+            rows.append((verdict["title"], verdict["status"], *[""] * 5))
     headers = ("engine", "verdict", "head", "range", "difference", "same epsilon", "as deployed")
-    return table(rows, headers, "<<>>>>>", width=width)
+    reasons = [f"{verdict['title']}: {verdict['reason']}" for verdict in report["engines"] if verdict["reason"]]
+    return "\n".join([table(rows, headers, "<<>>>>>", width=width), *reasons])
