@@ -81,3 +81,9 @@ def test_what_the_table_lets_pass_opencv_computes_right(network):
         (got,) = open_engine("opencv", cfg, weights, layers=[last], threads=1, epsilon_corrected=True).heads(x)
     assert got.shape == want.shape
     assert np.abs(got - want).max() <= 1e-4 * max(1, np.abs(want).max())
+
+
+def test_a_mask_beyond_num_is_a_reason_not_to_run_opencv():
+    network = parse_network("[net]\nwidth=32\nheight=32\nchannels=3\n[convolutional]\nfilters=12\nsize=1\n"
+                            "[yolo]\nmask=1,2\nanchors=1,2,3,4\nclasses=1\nnum=2\n", "my.cfg")
+    assert any("my.cfg:9: mask=2 lies outside num=2 anchors" in reason for reason in engine_problems("opencv", network))

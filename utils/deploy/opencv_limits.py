@@ -218,6 +218,9 @@ def _anchors(layer: Layer, section: Section) -> Iterator[Problem]:
     if text is not None and len(numbers) != 2 * layer.options.num:
         yield _line(section, "anchors"), (f"it wants 2 x num={layer.options.num} numbers in anchors=, "
                                           f"there are {len(numbers)}")
+    beyond = [mask for mask in getattr(layer.options, "anchor_mask", ()) if mask >= layer.options.num]
+    if beyond:
+        yield _line(section, "mask"), f"mask={beyond[0]} lies outside num={layer.options.num} anchors"
 
 
 def _number(section: Section, key: str, default: str) -> str:
