@@ -20,27 +20,19 @@ if str(ROOT) not in sys.path:  # run as `python data/convert_oxford_hand.py`, fr
     sys.path.insert(0, str(ROOT))
 
 from utils.cli import CommandParser, progress_bar, run_command
-from utils.datasets import conversion_record, conversion_text, joined, read_oxford_hand, write_yolo
+from utils.cli.conversion import conversion_arguments, write_conversion
+from utils.datasets import joined, read_oxford_hand
 from utils.datasets.oxford_hand import PARTS
-from utils.reports import table, write_json
 
 
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
-    parser = CommandParser(description=__doc__)
+    parser = CommandParser(description=__doc__, parents=[conversion_arguments()])
     parser.add_argument("folder", type=Path, help="the unpacked folder hand_dataset")
     parser.add_argument("--train", nargs="+", choices=PARTS, default=["training", "validation"],
                         help="parts to train on (default: training validation)")
     parser.add_argument("--valid", nargs="+", choices=PARTS, default=["test"],
                         help="parts to evaluate on (default: test)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; names the .data file")
-    parser.add_argument("--images", choices=("link", "copy", "reference"), default="link", help="link, or copy, images "
-                        "into OUT/images; or leave them where they are and write labels beside them (as Darknet needs)")
-    parser.add_argument("--paths", choices=("absolute", "relative"), default="absolute", help="in the lists; relative "
-                        "ones start at OUT, which can then be moved")
-    parser.add_argument("--overwrite", action="store_true", help="with --images reference: replace other label files")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="JSON with every image and box that was left out")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no tables")
     return parser
 
 
@@ -49,14 +41,7 @@ def run(args: argparse.Namespace) -> None:
     with progress_bar("reading", None, quiet=args.quiet) as advance:
         parts = {part: joined([read_oxford_hand(args.folder, one, advance=advance) for one in dict.fromkeys(wanted)])
                  for part, wanted in (("train", args.train), ("valid", args.valid))}
-    total = sum(len(part.images) for part in parts.values())
-    with progress_bar("writing", total, quiet=args.quiet) as advance:
-        files = write_yolo(parts, args.out, sources=[args.folder], images=args.images, paths=args.paths,
-                           overwrite=args.overwrite, advance=advance)
-    if args.report:
-        write_json(args.report, conversion_record(parts, files))
-    if not args.quiet:
-        print(conversion_text(parts, files, table))
+    write_conversion(args, parts, [args.folder])
 
 
 def main(argv: list[str] | None = None) -> int:

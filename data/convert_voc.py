@@ -24,25 +24,22 @@ if str(ROOT) not in sys.path:  # run as `python data/convert_voc.py`, from any f
     sys.path.insert(0, str(ROOT))
 
 from utils.cli import CommandParser, progress_bar, run_command
+from utils.cli.conversion import conversion_arguments, write_conversion
 from utils.darknet import read_names
 from utils.datasets import (
     Annotations,
-    conversion_record,
-    conversion_text,
     joined,
     read_voc,
     voc_names,
-    write_yolo,
 )
 from utils.errors import DataError
-from utils.reports import table, write_json
 
 _log = logging.getLogger("utils.convert_voc")
 
 
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
-    parser = CommandParser(description=__doc__)
+    parser = CommandParser(description=__doc__, parents=[conversion_arguments()])
     parser.add_argument("folder", type=Path, nargs="+", help="VOC folder, for example VOCdevkit/VOC2007")
     parser.add_argument("--train", default="trainval", metavar="SET", help="image set, or all")
     parser.add_argument("--valid", metavar="SET", help="image set (default: the images of --train)")
@@ -52,14 +49,6 @@ def arguments() -> argparse.ArgumentParser:
                         help="objects marked as difficult; a label file cannot mark them")
     parser.add_argument("--pixels", choices=("darknet", "exact"), default="darknet", help="darknet: as its "
                         "voc_label.py, with which its VOC models were trained; exact: as VOC defines it")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; names the .data file")
-    parser.add_argument("--images", choices=("link", "copy", "reference"), default="link", help="link, or copy, images "
-                        "into OUT/images; or leave them where they are and write labels beside them (as Darknet needs)")
-    parser.add_argument("--paths", choices=("absolute", "relative"), default="absolute", help="in the lists; relative "
-                        "ones start at OUT, which can then be moved")
-    parser.add_argument("--overwrite", action="store_true", help="with --images reference: replace other label files")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="JSON with every image and box that was left out")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no tables")
     return parser
 
 
@@ -69,14 +58,7 @@ def run(args: argparse.Namespace) -> None:
     names = read_names(args.names) if args.names else _names(args.folder, set(sets.values()))
     with progress_bar("reading", None, quiet=args.quiet) as advance:
         parts = {part: _read(args, image_set, names, advance) for part, image_set in sets.items()}
-    total = len({image.path for part in parts.values() for image in part.images})
-    with progress_bar("writing", total, quiet=args.quiet) as advance:
-        files = write_yolo(parts, args.out, sources=args.folder, images=args.images, paths=args.paths,
-                           overwrite=args.overwrite, advance=advance)
-    if args.report:
-        write_json(args.report, conversion_record(parts, files))
-    if not args.quiet:
-        print(conversion_text(parts, files, table))
+    write_conversion(args, parts, args.folder)
 
 
 def _read(args: argparse.Namespace, image_set: str, names: Sequence[str],
