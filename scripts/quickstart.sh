@@ -2,21 +2,23 @@
 # From nothing to a smaller, verified pair of .cfg and .weights, in one command and from any folder:
 #
 #   bash scripts/quickstart.sh
-#       a small network on a drawn data set. There is no training yet, so its weights are initial ones: the mAP stays 0,
-#       and what you see is the way, the sizes, the speed and the verification.
+#       the whole way on a drawn data set: train, train with sparsity, prune, fine-tune, verify, compare
 #   CFG=my.cfg WEIGHTS=my.weights DATA=my.data bash scripts/quickstart.sh
 #       your own pair; it is only read
 #
 # Everything is written into output/quickstart, in place of what an earlier run left there; your pair goes to
 # output/quickstart/yours.
 
-PERCENT="${PERCENT:-0.5}"          # share of all prunable channels to remove
+PERCENT="${PERCENT:-0.6}"          # share of all prunable channels to remove
 LAYER_KEEP="${LAYER_KEEP:-0.01}"   # share of each layer's channels kept in any case
 ROUND="${ROUND:-1}"                # widths are multiples of this; 8 suits most engines
-ARCHITECTURE="${ARCHITECTURE:-yolov4-tiny}"  # of the demo network, see `python make_cfg.py --list`
-WIDTH_MULTIPLE="${WIDTH_MULTIPLE:-0.5}"      # of its filters
+ARCHITECTURE="${ARCHITECTURE:-yolov3-tiny}"  # of the demo network, see `python make_cfg.py --list`
+WIDTH_MULTIPLE="${WIDTH_MULTIPLE:-0.25}"     # of its filters
 SIZE="${SIZE:-160}"                # its input, pixels
-IMAGES="${IMAGES:-60}"             # images of the demo data set
+IMAGES="${IMAGES:-240}"            # images of the demo data set
+EPOCHS="${EPOCHS:-30}"             # of the training, and of the training with sparsity
+TUNE_EPOCHS="${TUNE_EPOCHS:-15}"   # of the fine-tuning
+SPARSITY="${SPARSITY:-0.7}"        # share of the batch-norm scales that shall end near 0
 SEED="${SEED:-0}"
 
 set -euo pipefail
@@ -45,14 +47,25 @@ step() { echo; echo "== $1"; shift; echo "\$ python $*"; "$VENV_PYTHON" "$@"; }
 
 if (( given == 0 )); then
   cd "$root"
-  rm -rf "$out/demo" "$out/demo.cfg" "$out/demo.weights" "$out/pruned"
+  rm -rf "$out"/{demo,demo.cfg,baseline,sparse,pruned,tuned}
   mkdir -p "$out"
-  CFG="$out/demo.cfg" WEIGHTS="$out/demo.weights" DATA="$out/demo/demo.data"
+  DATA="$out/demo/demo.data"
+  train() {  # NAME CFG WEIGHTS EPOCHS, and more flags
+    local name="$1" cfg="$2" weights="$3" epochs="$4"
+    shift 4
+    "$VENV_PYTHON" -u train.py --cfg "$cfg" ${weights:+--weights "$weights"} --data "$DATA" --out "$out/$name" \
+      --epochs "$epochs" --batch-size 8 --accumulate 1 --lr0 0.02 --schedule cosine --cache-images \
+      --test-every 5 --seed "$SEED" "$@"
+  }
   step "a drawn data set" data/draw_demo.py --out "$out/demo" --images "$IMAGES" --seed "$SEED"
+  CFG="$out/demo.cfg"
   step "a small network for it" make_cfg.py "$ARCHITECTURE" --anchors-from "$DATA" --width "$SIZE" \
     --width-multiple "$WIDTH_MULTIPLE" --seed "$SEED" -o "$CFG"
-  step "initial weights, in the place of a training" -m utils.cli.init_weights --cfg "$CFG" --gamma-spread 0.9 \
-    --seed "$SEED" -o "$WEIGHTS"
+  echo; echo "== train it"
+  train baseline "$CFG" "" "$EPOCHS"
+  echo; echo "== train it with sparsity: batch-norm scales are pressed towards 0"
+  train sparse "$CFG" "$out/baseline/last.weights" "$EPOCHS" -sr --s auto --target-sparsity "$SPARSITY"
+  WEIGHTS="$out/sparse/last.weights"
 else
   pruned="$root/$out/yours"
   mkdir -p "$pruned"
@@ -62,6 +75,17 @@ fi
 if (( given )); then cd "$called_from"; fi
 step "prune, verify and measure" "$root/slim_prune.py" --cfg "$CFG" --weights "$WEIGHTS" --data "$DATA" \
   --global_percent "$PERCENT" --layer_keep "$LAYER_KEEP" --round "$ROUND" --out "$pruned"
+
+if (( given == 0 )); then
+  smaller=("$pruned"/*.cfg "$pruned"/*.weights)
+  echo; echo "== fine-tune the smaller network"
+  train tuned "${smaller[0]}" "${smaller[1]}" "$TUNE_EPOCHS"
+  tuned=("$out"/tuned/*.cfg "$out/tuned/last.weights")
+  step "does OpenCV compute the same from the two files?" verify.py --cfg "${tuned[0]}" --weights "${tuned[1]}"
+  step "all of them" compare.py --data "$DATA" \
+    "baseline=$CFG,$out/baseline/last.weights" "sparse=$CFG,$out/sparse/last.weights" \
+    "pruned=${smaller[0]},${smaller[1]}" "fine-tuned=${tuned[0]},${tuned[1]}"
+fi
 
 echo
 echo "the smaller pair is in $pruned:"

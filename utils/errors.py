@@ -37,6 +37,10 @@ class BonsaiError(Exception):
         super().__init__(f"{where}: {problem}; {remedy}" if str(where) else f"{problem}; {remedy}")
         self.where, self.problem, self.remedy = where, problem, remedy
 
+    def __reduce__(self) -> tuple[type[BonsaiError], tuple[SourceLine | Path | str, str, str]]:
+        """How an error travels from one process to another: whole."""
+        return type(self), (self.where, self.problem, self.remedy)
+
 
 class CfgError(BonsaiError):
     """A .cfg that cannot mean anything."""

@@ -104,6 +104,47 @@ def test_a_set_where_no_image_has_a_label_file_is_worth_a_warning(demo, tmp_path
                                f"be {tmp_path}/a.txt"]
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_rectangular_batches_hold_every_image_once_at_its_full_length(demo, workers):
+    dataset = DetectionDataset.read(demo / "train.txt", 3)
+    batches = list(dataset.rect_batches(3, 64, workers=workers))
+    assert sorted(i for batch in batches for i in batch.indices) == list(range(10))
+    assert [len(batch) for batch in batches] == [3, 3, 3, 1]
+    aspects = []
+    for batch in batches:
+        height, width = batch.images.shape[2:]
+        assert height % 32 == width % 32 == 0
+        assert max(height, width) == 64
+        for i, array, geometry, labels in zip(batch.indices, batch.images, batch.geometries, batch.labels, strict=True):
+            image = load_image(dataset.paths[i])
+            aspects.append(image.shape[1] / image.shape[0])
+            np.testing.assert_array_equal(array, prepare(image, (height, width), True)[0])
+            assert max(geometry.picture_size) == 64
+            assert labels is dataset.labels[i]
+    assert aspects == sorted(aspects)
+    assert dataset.sizes().tolist() == [list(sample.size) for sample in dataset]
+
+
+def test_a_data_set_without_images_has_no_rectangular_batches():
+    assert list(DetectionDataset([], []).rect_batches(4, 64)) == []
+
+
+@pytest.mark.parametrize("world", [1, 3, 4])
+def test_the_shares_of_all_processes_are_the_data_set(demo, world):
+    dataset = DetectionDataset.read(demo / "train.txt", ["circle", "square", "triangle"])
+    dataset.sizes()
+    shares = [dataset.share(rank, world) for rank in range(world)]
+    assert sorted(i for share in shares for i in share.originals) == list(range(10))
+    for share in shares:
+        assert share.names == dataset.names
+        assert share.paths == tuple(dataset.paths[i] for i in share.originals)
+        assert all(np.array_equal(one, dataset.labels[i]) for one, i in zip(share.labels, share.originals, strict=True))
+        assert share.sizes().tolist() == [list(dataset[i].size) for i in share.originals]
+    again = shares[0].share(1, 2)
+    assert list(again.originals) == list(shares[0].originals)[1::2]
+    assert list(dataset.originals) == list(range(10))
+
+
 @pytest.mark.parametrize(("labels", "message"), [
     ([], "data set: has 1 images but labels of 0; give one array each"),
     ([np.ones((2, 4))], "a.png: has labels of the shape (2, 4); give rows `class xc yc w h [ignored [area]]`"),

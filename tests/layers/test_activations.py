@@ -74,3 +74,13 @@ def test_relu6_is_missing_everywhere_and_mish_only_outside_convolutions_and_shor
 def test_half_precision_mish_does_not_overflow():
     x = torch.tensor([[[[-30.0, 0.0, 8.0, 30.0]]]], dtype=torch.float16)
     assert torch.isfinite(Activate("mish")(x)).all()
+
+
+def test_a_logistic_stays_in_float32_under_autocast_and_follows_its_input_elsewhere():
+    """A new_coords head is trained on the logarithm of it."""
+    x = torch.tensor([[[[-12.0, 9.0]]]], dtype=torch.bfloat16, requires_grad=True) * 1
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = Activate("logistic")(x)
+    assert inside.dtype == torch.float32
+    torch.testing.assert_close(inside, x.detach().float().sigmoid())
+    assert Activate("logistic")(x.detach().clone()).dtype == torch.bfloat16

@@ -156,9 +156,14 @@ def model_arguments(*, weights: bool = True) -> argparse.ArgumentParser:
     if weights:
         group.add_argument("--weights", type=Path, required=True, metavar="FILE",
                            help="trained weights that belong to the cfg (.weights)")
+    network_size_argument(group)
+    return parser
+
+
+def network_size_argument(group: argparse._ArgumentGroup) -> None:
+    """Add --img_size to a group; (height, width), or None for the size that the cfg gives."""
     group.add_argument("--img_size", action=_Size, nargs="+", metavar="PIXELS",
                        help="network input: 416, or width and height as 416,320 (default: as the cfg says)")
-    return parser
 
 
 def data_arguments(*, required: bool = True) -> argparse.ArgumentParser:

@@ -4,9 +4,11 @@ from utils.darknet.activations import ACTIVATIONS, Activation
 from utils.darknet.data_file import DataFile, read_data, read_names
 from utils.darknet.document import CfgDocument
 from utils.darknet.network import Layer, Net, Network, parse_network, read_network, write_cfg
+from utils.darknet.other_classes import classes_for_length, classes_in_file, head_convolutions, with_classes
 from utils.darknet.rules import Concat, Fixed, Fresh, Rule, Same, Slice, Tied
 from utils.darknet.sections import HEADS, SECTIONS, ArraySpec
 from utils.darknet.shape import IMAGE, Shape
+from utils.darknet.training_options import HeadTraining, NetTraining, RegionTraining, head_training, net_training
 from utils.darknet.weights import (
     Header,
     Weights,
@@ -18,7 +20,8 @@ from utils.darknet.weights import (
 
 __all__ = [
     "ACTIVATIONS", "HEADS", "IMAGE", "SECTIONS", "Activation", "ArraySpec", "CfgDocument", "Concat", "DataFile",
-    "Fixed", "Fresh", "Header", "Layer", "Net", "Network", "Rule", "Same", "Shape", "Slice", "Tied", "Weights",
-    "check_arrays", "initial_weights", "parse_network", "read_data", "read_names", "read_network", "read_weights",
-    "write_cfg", "write_weights",
+    "Fixed", "Fresh", "HeadTraining", "Header", "Layer", "Net", "NetTraining", "Network", "RegionTraining", "Rule",
+    "Same", "Shape", "Slice", "Tied", "Weights", "check_arrays", "classes_for_length", "classes_in_file",
+    "head_convolutions", "head_training", "initial_weights", "net_training", "parse_network", "read_data",
+    "read_names", "read_network", "read_weights", "with_classes", "write_cfg", "write_weights",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,9 +14,11 @@ import numpy as np
 
 from utils.datasets.annotations import Annotations
 from utils.datasets.geometry import Geometry
+from utils.datasets.image_header import image_size
 from utils.datasets.images import Method, load_image, prepare
 from utils.datasets.labels import label_path, read_labels
 from utils.datasets.lists import read_image_list
+from utils.datasets.rectangles import rect_shape
 from utils.errors import DataError
 
 _log = logging.getLogger(__name__)
@@ -69,17 +72,25 @@ class DetectionDataset:
         images: paths.
         labels: per image (n, 5) or (n, 7) float32, see `Sample`.
         names: of the classes, if they are known.
+        sizes: (N, 2) width and height of the images in pixels, if they are known; `rect_batches` needs them and
+            otherwise looks them up.
+
+    Attributes:
+        originals: per image its index in the data set that this one is a share of; by default 0, 1, 2...
 
     Raises:
         DataError: not one array of labels per image, or one of another shape.
     """
 
-    def __init__(self, images: Sequence[str | Path], labels: Sequence[np.ndarray], names: Sequence[str] = ()) -> None:
+    def __init__(self, images: Sequence[str | Path], labels: Sequence[np.ndarray], names: Sequence[str] = (), *,
+                 sizes: np.ndarray | None = None) -> None:
         if len(images) != len(labels):
             raise DataError("data set", f"has {len(images)} images but labels of {len(labels)}", "give one array each")
         self.paths = tuple(Path(image) for image in images)
         self.names = tuple(names)
         self.labels = tuple(_shaped(path, one) for path, one in zip(self.paths, labels, strict=True))
+        self.originals: Sequence[int] = range(len(self.paths))
+        self._sizes = sizes
 
     @classmethod
     def read(cls, source: str | Path, names: Sequence[str] | int | None = None, *,
@@ -100,8 +111,7 @@ class DetectionDataset:
         files = [label_path(image) for image in images]
         labels = [read_labels(file, classes, problems=problems) for file in files]
         if not any(map(len, labels)) and not any(file.exists() for file in files):
-            _log.warning("%s: no image has a label file, so all count as background; the first one would be %s",
-                         source, files[0] if files else "-")
+            warn_without_label_files(source, files)
         return cls(images, labels, () if names is None or isinstance(names, int) else names)
 
     @classmethod
@@ -133,23 +143,74 @@ class DetectionDataset:
         Raises:
             DataError: an image cannot be read, when its batch is due.
         """
-        def prepared(index: int) -> tuple[int, np.ndarray, Geometry]:
+        yield from self._read(_chunks(range(len(self)), batch_size, size), letterbox, workers, channels, method)
+
+    def rect_batches(self, batch_size: int, long_side: int, stride: int = 32, workers: int = 2, *, channels: int = 3,
+                     method: Method = "darknet") -> Iterator[Batch]:
+        """All samples once, in batches of similar shape, letterboxed into no more than their longest sides need.
+
+        The images are ordered by width / height. Each batch has the smallest shape, in multiples of `stride`, in which
+        none of its images is smaller than letterboxed at long_side x long_side: less grey, less to compute. The shape
+        changes from batch to batch, and `Batch.indices` are not in order.
+
+        Args:
+            batch_size: samples per batch, 1 or more.
+            long_side: of every image in its batch, in pixels; a multiple of `stride`.
+            stride: of the network's coarsest head.
+            workers, channels, method: as in `batches`.
+
+        Raises:
+            DataError: an image cannot be read; because of sizes that are looked up, possibly before the first batch.
+        """
+        sizes = self.sizes(workers)
+        order = np.argsort(sizes[:, 0] / sizes[:, 1], kind="stable").tolist()
+        groups = [(part, rect_shape(sizes[part], long_side, stride))
+                  for part, _ in _chunks(order, batch_size, (long_side, long_side))]
+        yield from self._read(groups, True, workers, channels, method)
+
+    def sizes(self, workers: int = 2) -> np.ndarray:
+        """(N, 2) width and height of all images in pixels, from their headers where they were not given.
+
+        Raises:
+            DataError: an image cannot be read.
+        """
+        if self._sizes is None:
+            with ThreadPoolExecutor(max(1, workers)) as pool:
+                self._sizes = np.array(list(pool.map(image_size, self.paths)), dtype=np.int32).reshape(-1, 2)
+        return self._sizes
+
+    def share(self, rank: int, world: int) -> DetectionDataset:
+        """Every world-th image from number `rank` on: what one of `world` processes evaluates.
+
+        `originals` of the share tells which images of this data set they are; the shares of all ranks hold each image
+        once, and their sizes differ by one at most.
+        """
+        part = range(rank, len(self), world)
+        result = DetectionDataset([self.paths[i] for i in part], [self.labels[i] for i in part], self.names,
+                                  sizes=None if self._sizes is None else self._sizes[rank::world])
+        result.originals = [self.originals[i] for i in part]
+        return result
+
+    def _read(self, groups: Sequence[tuple[Sequence[int], tuple[int, int]]], letterbox: bool, workers: int,
+              channels: int, method: Method) -> Iterator[Batch]:
+        """One batch per group of (indices, (height, width)), read ahead by threads."""
+        def prepared(index: int, size: tuple[int, int]) -> tuple[int, np.ndarray, Geometry]:
             return index, *prepare(load_image(self.paths[index]), size, letterbox, channels=channels, method=method)
 
-        indices = iter(range(len(self)))
         if workers < 1:
-            while part := [prepared(i) for i in islice(indices, batch_size)]:
-                yield self._batch(part)
+            for indices, size in groups:
+                yield self._batch([prepared(i, size) for i in indices])
             return
         with ThreadPoolExecutor(workers, thread_name_prefix="images") as pool:
-            ahead: list[Future[tuple[int, np.ndarray, Geometry]]] = []
+            ahead: deque[list[Future[tuple[int, np.ndarray, Geometry]]]] = deque()
+            remaining = iter(groups)
             try:
                 while True:
-                    ahead += [pool.submit(prepared, i) for i in islice(indices, 2 * batch_size - len(ahead))]
+                    ahead.extend([pool.submit(prepared, i, size) for i in indices]
+                                 for indices, size in islice(remaining, 2 - len(ahead)))
                     if not ahead:
                         return
-                    part, ahead = ahead[:batch_size], ahead[batch_size:]
-                    yield self._batch([future.result() for future in part])
+                    yield self._batch([future.result() for future in ahead.popleft()])
             finally:  # the caller may stop early, or an image may be broken
                 pool.shutdown(wait=False, cancel_futures=True)
 
@@ -157,6 +218,18 @@ class DetectionDataset:
         indices = tuple(index for index, _, _ in prepared)
         return Batch(indices, tuple(self.paths[i] for i in indices), np.stack([array for _, array, _ in prepared]),
                      tuple(self.labels[i] for i in indices), tuple(geometry for _, _, geometry in prepared))
+
+
+def _chunks(indices: Sequence[int], batch_size: int, size: tuple[int, int]) -> list[tuple[Sequence[int],
+                                                                                           tuple[int, int]]]:
+    """The indices in groups of batch_size, each with the size (height, width) of its images."""
+    return [(indices[i : i + batch_size], size) for i in range(0, len(indices), batch_size)]
+
+
+def warn_without_label_files(source: str | Path, files: Sequence[str | Path]) -> None:
+    """Log that no image of a list has a label file; `files` are the ones that were looked for."""
+    _log.warning("%s: no image has a label file, so all count as background; the first one would be %s",
+                 source, files[0] if files else "-")
 
 
 def _shaped(path: Path, labels: np.ndarray) -> np.ndarray:

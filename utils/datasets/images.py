@@ -45,9 +45,29 @@ def load_image(path: str | Path) -> np.ndarray:
     """
     data = _bytes(path)
     _check_whole(path, data)
+    return _decoded(path, data, cv2.IMREAD_COLOR)
+
+
+def load_reduced(path: str | Path, reduction: Literal[1, 2, 4, 8]) -> np.ndarray:
+    """The same as `load_image` at a half, a quarter or an eighth of the width and height, rounded up.
+
+    JPEG is reduced while it is decoded, each pixel a mean, in a fraction of the time. Other formats are decoded in
+    full first.
+
+    Raises:
+        DataError: as `load_image`.
+    """
+    data = _bytes(path)
+    _check_whole(path, data)
+    return _decoded(path, data, {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
+                                 8: cv2.IMREAD_REDUCED_COLOR_8}[reduction])
+
+
+def _decoded(path: str | Path, data: np.ndarray, flags: int) -> np.ndarray:
+    """The bytes of a file as (H, W, 3) uint8 RGB."""
     try:
         with _QUIET:
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+            image = cv2.imdecode(data, flags)
     except cv2.error as error:
         raise DataError(path, f"cannot be decoded ({error.err})", "convert it to 8-bit JPEG or PNG") from error
     if image is None:
@@ -88,10 +108,10 @@ def prepare(image: np.ndarray, size: tuple[int, int], letterbox: bool = False, *
 
 def _planes(image: np.ndarray, channels: int) -> Sequence[np.ndarray]:
     """(H, W, 3) uint8 -> one (H, W) uint8 per channel."""
-    return cv2.split(image) if channels == 3 else (_grey(image),)
+    return cv2.split(image) if channels == 3 else (grey_image(image),)
 
 
-def _grey(image: np.ndarray) -> np.ndarray:
+def grey_image(image: np.ndarray) -> np.ndarray:
     """(H, W, 3) -> (H, W) uint8 with the weights of stb_image's stbi__compute_y."""
     red, green, blue = (image[..., c].astype(np.uint16) for c in range(3))
     return ((red * 77 + green * 150 + blue * 29) >> 8).astype(np.uint8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from utils.datasets.images import IMAGE_SUFFIXES, is_image_name
@@ -26,15 +26,25 @@ def read_image_list(source: str | Path, *, problems: list[DataError] | None = No
     Raises:
         DataError: nothing there, no image, an unreadable list, or (unless collected) a missing image.
     """
+    return [Path(name) for name in read_image_names(source, problems=problems)]
+
+
+def read_image_names(source: str | Path, *, problems: list[DataError] | None = None,
+                     exists: Callable[[str], bool] = os.path.exists) -> list[str]:
+    """The same as `read_image_list`, as strings: of 100,000 images the Path objects alone take half a second.
+
+    exists: tells whether a file is there; asked for every line of a list, and for nothing else.
+    """
     path = Path(source)
     if os.path.isdir(path):
-        images = _images_below(path)
+        images = [str(image) for image in _images_below(path)]
         if not images:
             raise DataError(path, "holds no image", f"name a folder with files that end with {_endings()}")
     elif os.path.isfile(path):
-        images = [path] if is_image_name(path) else _read_list(path, problems)
+        images = [str(path)] if is_image_name(path) else _read_list(path, problems, exists)
     elif glob.has_magic(str(source)):
-        images = sorted(Path(name) for name in glob.glob(str(source), recursive=True) if is_image_name(name))
+        found = (Path(name) for name in glob.glob(str(source), recursive=True) if is_image_name(name))
+        images = [str(image) for image in sorted(found)]
         if not images:
             raise DataError(source, "matches no image", "check the pattern, and quote it, or the shell expands it")
     else:
@@ -64,9 +74,9 @@ def read_lines(path: Path, kind: str) -> list[str]:
     return [line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
 
 
-def _read_list(path: Path, problems: list[DataError] | None) -> list[Path]:
+def _read_list(path: Path, problems: list[DataError] | None, exists: Callable[[str], bool]) -> list[str]:
     images = []
-    named = 0
+    named, folder = 0, path.parent
     for number, line in enumerate(read_lines(path, "image list"), start=1):
         if not line:
             continue
@@ -74,9 +84,9 @@ def _read_list(path: Path, problems: list[DataError] | None) -> list[Path]:
             raise DataError(SourceLine(str(path), number), "holds zero bytes, so this is no list of images",
                             f"give a text file with one path per line, or an image that ends with {_endings()}")
         named += 1
-        found = next((place for place in _places(line, path.parent) if os.path.exists(place)), None)
+        found = line if exists(line) else next((place for place in _other_places(line, folder) if exists(place)), None)
         if found is not None:
-            images.append(Path(found))
+            images.append(found)
             continue
         error = _missing(line, path, number)
         if problems is None:
@@ -87,17 +97,17 @@ def _read_list(path: Path, problems: list[DataError] | None) -> list[Path]:
     return images
 
 
-def _places(line: str, folder: Path) -> Iterator[str]:
-    """Where a line of a list may point to, the first choice first."""
-    yield line
+def _other_places(line: str, folder: Path) -> Iterator[str]:
+    """Where a line of a list may point to when it is no path by itself, the first choice first."""
     if not os.path.isabs(line):
         yield os.path.join(folder, line)
     if os.sep == "/" and "\\" in line:  # a list written on Windows
-        yield from _places(line.replace("\\", "/"), folder)
+        yield line.replace("\\", "/")
+        yield from _other_places(line.replace("\\", "/"), folder)
 
 
 def _missing(line: str, path: Path, number: int) -> DataError:
-    places = [str(Path(place)) for place in _places(line, path.parent)]
+    places = [str(Path(place)) for place in (line, *_other_places(line, path.parent))]
     if os.path.isabs(line):
         tried, remedy = "", "write the path where the image is"
     else:

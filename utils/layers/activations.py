@@ -11,6 +11,15 @@ from torch import Tensor, nn
 Function = Callable[[Tensor], Tensor]
 
 
+def _logistic(x: Tensor) -> Tensor:
+    """In mixed precision in float32: near 0 and 1 a probability is too coarse in half, and its logarithm's slope too steep."""
+    return torch.sigmoid(x.float() if torch.is_autocast_enabled(x.device.type) else x)
+
+
+def _logistic_in_place(x: Tensor) -> Tensor:
+    return _logistic(x) if torch.is_autocast_enabled(x.device.type) else torch.sigmoid_(x)
+
+
 def _selu(x: Tensor) -> Tensor:
     return 1.0507 * F.elu(x, alpha=1.6732)  # Darknet's rounded constants; torch.selu has more digits
 
@@ -62,7 +71,7 @@ def _mish_in_place(x: Tensor) -> Tensor:
 
 ACTIVATIONS: Mapping[str, Function] = {
     "linear": lambda x: x,
-    "logistic": torch.sigmoid,
+    "logistic": _logistic,
     "loggy": lambda x: 2 * torch.sigmoid(x) - 1,
     "relu": F.relu,
     "relu6": F.relu6,
@@ -88,7 +97,7 @@ ACTIVATIONS: Mapping[str, Function] = {
 
 # Autograd reconstructs these from their own output, so overwriting the input costs training nothing and saves a map.
 _IN_PLACE_ALWAYS: Mapping[str, Function] = {
-    "logistic": torch.sigmoid_,
+    "logistic": _logistic_in_place,
     "relu": F.relu_,
     "leaky": lambda x: F.leaky_relu_(x, 0.1),
     "revleaky": lambda x: F.leaky_relu_(x, 0.1),

@@ -99,6 +99,16 @@ def write_checkpoint(path: str | Path, network: Network, header: Header, state: 
         torch.save(entries, file)
 
 
+def _why_unreadable(error: Exception) -> str:
+    """In a few words; torch's own begin with its history, and name what it refused to run further down."""
+    text = str(error)
+    named = re.search(r"nsupported (?:global: |class: )?(?:GLOBAL )?(\w+\.[\w.]*\w)", text)
+    if named is not None:
+        return f"it holds code or an object: {named[1]}"
+    told = text.partition("WeightsUnpickler error: ")[2] or text
+    return told.splitlines()[0][:120] if told else type(error).__name__
+
+
 def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a .pt file onto the CPU: ours, or one of the ultralytics/yolov3 family; no code in it is run.
 
@@ -112,8 +122,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     except FileNotFoundError:
         raise WeightsError(path, "does not exist", "check the path") from None
     except Exception as error:  # a damaged pickle raises whatever its opcodes happen to run into
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise WeightsError(path, f"cannot be read as a checkpoint ({reason})",
+        raise WeightsError(path, f"cannot be read as a checkpoint ({_why_unreadable(error)})",
                            "only files of tensors and plain values are read, no pickled models") from error
     state = entries.get("model", entries) if isinstance(entries, Mapping) else None
     if not isinstance(state, Mapping) or not any(isinstance(value, Tensor) for value in state.values()):

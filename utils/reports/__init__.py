@@ -1,11 +1,13 @@
 """What people look at: console tables, pictures, JSON files. They take values that others computed."""
 
 from utils.reports.coco_results import category_ids, coco_results, image_ids
+from utils.reports.comparison import comparison_table
 from utils.reports.drawing import class_colour, class_name, draw_detections, enlargement
 from utils.reports.evaluation import class_table, evaluation_table
 from utils.reports.json_file import plain, write_json
 from utils.reports.pruning import before_after_table, ratios_table, widths_table
 from utils.reports.tables import bar, table, terminal_width
+from utils.reports.training.png_file import write_png
 from utils.reports.verification import verification_table
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "class_name",
     "class_table",
     "coco_results",
+    "comparison_table",
     "draw_detections",
     "enlargement",
     "evaluation_table",
@@ -27,4 +30,5 @@ __all__ = [
     "verification_table",
     "widths_table",
     "write_json",
+    "write_png",
 ]

@@ -55,10 +55,10 @@ class Detector:
         """The same for images that are at the network's size already.
 
         Args:
-            images: (N, C, height, width) float32 in [0, 1].
+            images: (N, C, height, width) float32 in [0, 1]; of any size that the engine takes.
             geometries: how each picture lies in its array.
         """
-        predictions = self._decoder.decode(self.engine.heads(images), self.height, self.width)
+        predictions = self._decoder.decode(self.engine.heads(images), *images.shape[2:])
         return [self._finish(self._decoder.select(one, self.selection, geometry.picture_size), geometry)
                 for one, geometry in zip(predictions, geometries, strict=True)]
 

@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""Put several pairs of .cfg and .weights side by side: mAP, size, cost and speed, on the same images and threads.
+
+    python compare.py --data data/my.data baseline=cfg/my.cfg,weights/best.weights \\
+        pruned=cfg/prune_0.6_my.cfg,weights/prune_0.6_best.weights
+
+A pair is NAME=CFG,WEIGHTS, or CFG,WEIGHTS. mAP is measured with --engine; one image's latency in every engine of
+--latency that can run the pair.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from utils.cli import CommandParser, common_arguments, data_arguments, engine_argument, positive_int, run_command
+from utils.cli.arguments import ENGINES, network_size_argument
+from utils.errors import EngineError, OptionError
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two files under one name."""
+
+    name: str
+    cfg: Path
+    weights: Path
+
+
+def pair(text: str) -> Pair:
+    """argparse type: `NAME=CFG,WEIGHTS` or `CFG,WEIGHTS`."""
+    name, equals, files = text.partition("=")
+    cfg, comma, weights = (files if equals else text).partition(",")
+    if not (cfg and comma and weights):
+        raise argparse.ArgumentTypeError(f"{text!r} is no pair; write NAME=CFG,WEIGHTS")
+    return Pair(name if equals else Path(weights).stem, Path(cfg), Path(weights))
+
+
+def make_parser() -> CommandParser:
+    """The flags of this command."""
+    parser = CommandParser(prog="compare.py", description=__doc__, parents=[common_arguments(), data_arguments()])
+    parser.add_argument("pairs", nargs="+", type=pair, metavar="NAME=CFG,WEIGHTS", help="what to compare")
+    network_size_argument(parser.add_argument_group("model"))
+    engine_argument(parser)
+    parser.add_argument("--latency", default="torch,opencv", metavar="NAMES",
+                        help="engines to time, separated by commas; an engine that cannot run a pair leaves a gap")
+    parser.add_argument("--repeats", type=positive_int, default=20, metavar="N", help="runs of the latency measurement")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table's figures to FILE")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure every pair, and print one table."""
+    from utils.cli.device import prepare_process
+    from utils.cli.staging import check_writable
+    from utils.reports import comparison_table, write_json
+
+    engines = [name.strip() for name in args.latency.split(",") if name.strip()]
+    for name in engines:
+        if name not in ENGINES:
+            raise OptionError("--latency", f"there is no engine {name!r}", f"choose from {', '.join(ENGINES)}")
+    if args.json is not None:
+        check_writable(args.json)
+    args.threads = prepare_process(threads=args.threads, seed=args.seed)
+    rows = {one.name: _figures(args, one, engines) for one in args.pairs}
+    print(comparison_table(rows))
+    if args.json is not None:
+        write_json(args.json, rows)
+        print(f"wrote {args.json}")
+    return 0
+
+
+def _figures(args: argparse.Namespace, one: Pair, engines: Sequence[str]) -> dict[str, Any]:
+    """What `comparison_table` shows of a pair."""
+    from utils.cli import letterboxed, progress_bar
+    from utils.cli.engines import open_requested_engine, requested_network
+    from utils.cli.validation import validation_set
+    from utils.deploy import measure, random_images
+    from utils.training import HeadDecoder, evaluate_engine
+
+    own = argparse.Namespace(**{**vars(args), "cfg": one.cfg, "weights": one.weights})
+    network = requested_network(own)
+    dataset = validation_set(args.data, HeadDecoder(network).classes)
+    with progress_bar(f"evaluating {one.name}", len(dataset), quiet=args.quiet) as advance:
+        metrics = evaluate_engine(open_requested_engine(own, network), network, dataset,
+                                  letterbox=letterboxed(args.letterbox, network.net.letter_box),
+                                  batch_size=args.batch_size, workers=args.workers, advance=advance).metrics
+    figures = {"map50": metrics.map50_coco, "map": metrics.map, "f1": metrics.f1, "parameters": network.parameters,
+               "gflops": network.bflops, "file_bytes": one.weights.stat().st_size}
+    shape = network.input_shape
+    x = random_images(1, shape.channels, shape.height, shape.width, args.seed)
+    for name in engines:
+        try:
+            engine = open_requested_engine(argparse.Namespace(**{**vars(own), "engine": name}), network)
+        except EngineError:
+            figures[f"{name}_ms"] = None
+            continue
+        figures[f"{name}_ms"] = measure(engine, x, repeats=args.repeats).median_ms
+    return figures
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    return run_command(run, make_parser(), argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,126 @@
+"""Two processes over gloo against one: the same gammas, one who writes, and an evaluation of which each does a half."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import textwrap
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models import load_model
+from utils.darknet import read_network, read_weights
+from utils.datasets import DetectionDataset
+from utils.training.distributed import Processes
+from utils.training.validation import Validation
+
+ROOT = Path(__file__).resolve().parents[3]
+COMMON = ["--cfg", "tiny.cfg", "--data", "set/demo.data", "--threads", "1", "--workers", "0", "--tensorboard", "off",
+          "--device", "cpu", "--no-augment", "--lr0", "0.02", "--no-ema"]
+
+
+def two(*commands: list[str]) -> list[tuple[str, str]]:
+    """What two processes, started as torchrun starts them, say on stdout and stderr while they run train.py with these
+    words, one after the other. Pictures are not drawn."""
+    script = textwrap.dedent(f"""
+        import sys
+        sys.path.insert(0, {str(ROOT)!r})
+        import utils.cli.training.watch as watch
+        import train
+        watch.draw_curves = watch.draw_gamma_history = watch.write_png = lambda *_: None
+        print([train.main(words) for words in {list(commands)!r}])
+        """)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    running = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                env={**os.environ, "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
+                                     "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)})
+               for rank in range(2)]
+    try:
+        return [process.communicate(timeout=240) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+
+
+def gammas(run: str) -> np.ndarray:
+    """Of a run's last.weights, one after the other."""
+    weights = read_weights(f"{run}/last.weights", read_network(f"{run}/tiny.cfg"))
+    return np.concatenate([layer["gamma"] for layer in weights.layers if "gamma" in layer])
+
+
+def list_of_one_picture() -> None:
+    """set/same.data: 16 copies of one picture, so that every batch, of whatever size, gives a batch norm the same numbers."""
+    for number in range(16):
+        shutil.copy("set/images/0001.png", f"set/images/same{number}.png")
+        shutil.copy("set/labels/0001.txt", f"set/labels/same{number}.txt")
+    Path("set/same.txt").write_text("".join(f"images/same{number}.png\n" for number in range(16)))
+    Path("set/same.data").write_text(Path("set/demo.data").read_text().replace("train.txt", "same.txt"))
+
+
+def in_steps_of_8(size: int, accumulate: int, out: str, *flags: str, s: str = "0.05") -> list[str]:
+    """The words for two epochs of two steps each."""
+    return [*COMMON, "--data", "set/same.data", "--epochs", "2", "-sr", "--s", s, "--notest", "--batch-size", str(size),
+            "--accumulate", str(accumulate), "--out", out, *flags]
+
+
+def compare_with_one(work, *flags: str) -> None:
+    """What two processes with batches of 4 left in both/, with a single one: in batches of 8, and in 4 batches of 2."""
+    for run, size, accumulate in (("one", 8, 1), ("four", 2, 4)):
+        assert work.main(in_steps_of_8(size, accumulate, run, *flags)) == 0
+        np.testing.assert_allclose(gammas("both"), gammas(run), rtol=0, atol=5e-6)
+    assert work.main(in_steps_of_8(8, 1, "free", *flags, s="0")) == 0
+    assert np.abs(gammas("free") - gammas("one")).min() > 1e-4, "s has an effect on each of them"
+
+
+def test_two_processes_press_gammas_as_one_share_the_evaluation_and_one_writes_and_speaks(work):
+    """Three commands in one start of two processes, because the start takes longest."""
+    list_of_one_picture()
+    (out, err), (other_out, other_err) = two(
+        in_steps_of_8(4, 1, "both"),
+        [*COMMON, "--epochs", "6", "--batch-size", "4", "--accumulate", "1", "--out", "judged"],
+        [*COMMON, "--epochs", "1", "--hyp", "gio=2", "--out", "refused"])
+    assert out.splitlines()[-1] == other_out.splitlines()[-1] == "[0, 0, 2]", err + other_err
+    compare_with_one(work)
+
+    assert "3 batches of 4, on cpu" in out
+    assert len(other_out.splitlines()) == 1
+    assert not [line for line in (*err.splitlines(), *other_err.splitlines()) if "Warning" in line]
+    assert [line for line in other_err.splitlines() if not line.startswith("error: --hyp: there is no 'gio'")] == []
+    assert not Path("refused").exists()
+    assert {path.name for path in Path("judged").iterdir()} == {
+        "last.pt", "last.weights", "best.pt", "best.weights", "results.csv", "tiny.cfg"}
+
+    names = ("circle", "square", "triangle")
+    model = load_model("judged/tiny.cfg", "judged/last.weights")
+    check = Validation(DetectionDataset.read("set/valid.txt", names), model.network, names, letterbox=False, rect=False,
+                       batch_size=4, workers=0, processes=Processes(), bar=lambda *_: nullcontext(lambda _: None))
+    rows = work.results("judged")
+    assert len(rows) == 6
+    assert float(rows[-1]["map50"]) > 0, "something was found, so that something can differ"
+    for name, value in check(model).items():
+        assert float(rows[-1][name]) == pytest.approx(value, rel=1e-5, abs=1e-6), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [("--recipe", "darknet", "--lr0", "0.001"), ("--sparsity-step", "proximal"), ("--adam",)])
+def test_two_processes_press_gammas_as_one_does_in_other_recipes(work, flags):
+    list_of_one_picture()
+    two(in_steps_of_8(4, 1, "both", *flags))
+    compare_with_one(work, *flags)
+
+
+@pytest.mark.slow
+def test_torchrun_itself_starts_them(work):
+    words = [*COMMON, "--epochs", "2", "--batch-size", "4", "--out", "both"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", str(ROOT / "train.py"), *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    assert len(work.results("both")) == 2

@@ -1,0 +1,123 @@
+"""From --cfg, --arch, --data and --weights to a network and its data, checked against each other."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.darknet import DataFile, Network, parse_network, read_data, read_names, read_network
+from utils.darknet.builder import ARCHITECTURES, build_cfg
+from utils.errors import CfgError, DataError, OptionError, SourceLine
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """What a training is about: the network at its input size, and data that fits it."""
+
+    network: Network
+    cfg_name: str
+    data: DataFile
+    train: Path
+    valid: Path
+    names: tuple[str, ...]
+
+
+def training_inputs(args: argparse.Namespace, network: Network | None = None) -> TrainingInputs:
+    """Read and check what the flags name.
+
+    Args:
+        network: of the run that is resumed; otherwise --cfg, --arch or the checkpoint of --weights says it.
+
+    Raises:
+        OptionError: flags are missing or contradict each other. CfgError, DataError, WeightsError: a file makes no
+            sense, or cfg and data are for different classes; the message says which line to change.
+    """
+    if args.data is None:
+        raise OptionError("--data", "is missing", "name a .data file with the lines classes=, train=, valid= and names=")
+    data = read_data(args.data)
+    for key in ("train", "valid", "names"):
+        if getattr(data, key) is None:
+            raise DataError(data.path, f"does not say {key}=", f"add for example {key}=data/{_EXAMPLES[key]}")
+    names = read_names(data.names)
+    if data.classes is not None and data.classes != len(names):
+        raise DataError(data.path, f"says classes={data.classes}, but {data.names} has {len(names)} names",
+                        f"write classes={len(names)}, or correct the names")
+    if network is None:
+        network = _network(args, data, len(names))
+        if args.img_size is not None:
+            network = network.resized(*args.img_size)
+    _check_classes(network, len(names), data.path)
+    name = f"{args.arch}.cfg" if args.cfg is None and args.arch else Path(network.path).name
+    return TrainingInputs(network, name if name.endswith(".cfg") else f"{Path(name).stem}.cfg", data, data.train,
+                          data.valid, names)
+
+
+_EXAMPLES = {"train": "train.txt", "valid": "valid.txt", "names": "my.names"}
+
+
+def _network(args: argparse.Namespace, data: DataFile, classes: int) -> Network:
+    from models import is_checkpoint, load_checkpoint
+
+    if args.cfg is not None and args.arch is not None:
+        raise OptionError("--arch", "writes a cfg, and --cfg names one", "give one of the two")
+    if args.cfg is not None:
+        return read_network(args.cfg)
+    if args.arch is not None:
+        return _built(args, data, classes)
+    if args.weights is not None and is_checkpoint(args.weights):
+        checkpoint = load_checkpoint(args.weights)
+        if checkpoint.cfg is not None:
+            return checkpoint.network()
+    raise OptionError("--cfg", "is missing", "give a .cfg, or --arch yolov4-tiny to have one made for your data")
+
+
+def _built(args: argparse.Namespace, data: DataFile, classes: int) -> Network:
+    """A cfg for the data: its classes, and anchors by k-means over the boxes of train=."""
+    from utils.datasets import DetectionDataset
+    from utils.datasets.anchors import box_sizes, find_anchors
+
+    height, width = args.img_size or (None, None)
+    plain = parse_network(build_cfg(args.arch, classes=classes, width=width, height=height))
+    problems: list[DataError] = []
+    labels = DetectionDataset.read(data.train, classes, problems=problems).labels
+    wanted = len(ARCHITECTURES[args.arch].anchors)
+    found = find_anchors(box_sizes(labels), wanted, (plain.net.width, plain.net.height), seed=args.seed)
+    _logger.info("%s for %d classes; %d anchors for %d boxes: mean IoU %.3f", args.arch, classes, wanted, found.boxes,
+                 found.mean_iou)
+    anchors = [(max(0.1, round(float(w), 1)), max(0.1, round(float(h), 1))) for w, h in found.anchors]
+    text = build_cfg(args.arch, classes=classes, width=width, height=height, anchors=anchors,
+                     width_multiple=args.width_multiple)
+    return parse_network(text, f"{args.arch}.cfg")
+
+
+def _check_classes(network: Network, classes: int, data: Path) -> None:
+    """CfgError where the heads know other classes than the data, with every line that would have to change."""
+    if not network.heads:
+        raise CfgError(network.path, "has no [yolo] or [region] head, so it cannot learn to detect",
+                       "give the cfg of a detector")
+    wrong = [head for head in network.heads if head.options.classes != classes]
+    if not wrong:
+        return
+    changes = []
+    for head in wrong:
+        per_anchor = head.options.channels // head.options.per_cell - head.options.classes
+        filters = head.options.per_cell * (per_anchor + classes)
+        feeding = head.inputs[0]
+        if network.layers[feeding].kind == "convolutional":
+            changes.append(f"line {_line(network, feeding, 'filters')}: filters={filters}")
+        changes.append(f"line {_line(network, head.index, 'classes')}: classes={classes}")
+    head = wrong[0]
+    raise CfgError(SourceLine(network.path, _line(network, head.index, "classes")),
+                   f"the head knows {head.options.classes} classes, {data} has {classes}",
+                   "change " + ", ".join(changes) + ", or let --arch make a cfg")
+
+
+def _line(network: Network, layer: int, key: str) -> int:
+    """The line of an option, or of its section where it is not written."""
+    section = network.document.sections[layer + 1]
+    option = section.by_key.get(key)
+    return option.line if option else section.line
