@@ -55,7 +55,7 @@ class TrainingBatches:
 
     The processes start with the first epoch and stay until `close`. On Linux they are forked: so they share a filled
     image cache and start at once, and they touch neither CUDA nor OpenMP. They compute with one thread each, leave
-    Ctrl-C to the process that trains, and end when it is gone. On other systems they are started afresh; with an
+    Ctrl-C and SIGTERM to the process that trains, and end when it is gone. On other systems they are started afresh; with an
     image cache, which they could not share, the batches are made in between instead.
 
     Args:
@@ -203,7 +203,8 @@ def _as_it_is(made: _Made) -> _Made:
 
 def _settle(parent: int, _: int) -> None:
     """What a process does first. OpenCV: 0 and not 1, which would wait for threads that were not forked along."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a terminal, or `docker stop`, sends them to the whole group
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
@@ -212,7 +213,7 @@ def _end_with(parent: int) -> None:
     """End this process soon after its parent, however that ended. (torch's loader looks every 5 s, and only when idle.)"""
     while os.getppid() == parent:
         time.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGTERM)
+    os._exit(1)
 
 
 @contextmanager

@@ -94,7 +94,7 @@ def work(drawn_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comma
     (tmp_path / "dropout.cfg").write_text(CFG.format(dropout="\n[dropout]\nprobability=.3\n"))
     monkeypatch.chdir(tmp_path)
     main = command("train.py")
-    for name in ("draw_curves", "draw_gamma_history"):
+    for name in ("draw_curves", "draw_gamma_history", "draw_layer_gammas"):
         monkeypatch.setattr(f"utils.cli.training.watch.{name}", lambda *_: None)
     monkeypatch.setattr("utils.cli.training.watch.write_png", lambda *_: None)
     return Workplace(tmp_path, main)

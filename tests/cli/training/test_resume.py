@@ -170,7 +170,7 @@ def killed(work, *flags: object, workers: int) -> None:
         sys.path.insert(0, {str(ROOT)!r})
         import utils.cli.training.watch as watch
         import train
-        watch.draw_curves = watch.draw_gamma_history = lambda *_: None
+        watch.draw_curves = watch.draw_gamma_history = watch.draw_layer_gammas = lambda *_: None
         show = watch.Watch.show
         def slowly(self, event):
             show(self, event)
