@@ -43,7 +43,7 @@ def test_what_was_not_measured_is_a_dash():
 
 
 def test_the_best_epoch_and_skipped_steps_are_marked():
-    assert epoch_line(epoch_report(0, is_best=True)).endswith("*")
+    assert epoch_line(epoch_report(0, is_best=True)).endswith(" *")
     assert epoch_line(epoch_report(0, skipped_steps=3)).endswith(" skipped 3")
     assert epoch_line(epoch_report(0)).endswith("37.25")
 

@@ -196,11 +196,24 @@ def test_so_many_bad_batches_in_a_row_end_the_training_and_fewer_do_not(bad, sto
     trainer = small_trainer(SmallBatches(6, 2), epochs=1, patience=3)
     poison(trainer, *bad)
     if stops:
-        with pytest.raises(Diverged, match=r"epoch 0, batch 3: the loss was no number 3 times in a row; lower --lr0"):
+        with pytest.raises(Diverged, match=r"epoch 1: loss or gradient were no numbers in 3 steps in a row; lower --lr0"):
             run(trainer)
     else:
         assert run(trainer)[-1].skipped_steps == len(bad)
     assert all(torch.isfinite(value).all() for value in trainer.result.state_dict().values())
+
+
+def test_gradients_that_are_never_a_number_end_the_training_too():
+    trainer = small_trainer(SmallBatches(6, 2), epochs=1, patience=3)
+    backward = trainer.precision.backward
+
+    def poisoned(loss):
+        backward(loss)
+        trainer.model.layers[0].weight.grad.fill_(math.nan)
+
+    trainer.precision.backward = poisoned
+    with pytest.raises(Diverged, match="in 3 steps in a row"):
+        run(trainer)
 
 
 # -- what it tells ----------------------------------------------------------------------------------------------------

@@ -134,7 +134,9 @@ def _batch_norm_channels(network: Network) -> int:
 
 
 def _steps_left(median: float, push: Push) -> float:
-    """From the measured drift where it is positive, else from the formula."""
+    """From the measured drift where it is positive, else from the formula; never, where nothing presses."""
+    if push.s <= 0:
+        return math.inf
     if push.measured is not None and push.measured > 0:
         return steps_to_zero(median, push.measured)
     return steps_to_zero(median, push.drift)

@@ -42,8 +42,8 @@ class TrainingOptions:
     """What a loop needs to know beside its parts.
 
     epochs: in all. accumulate: batches per optimiser step. clip: longest gradient, 0 is no limit. seed: of dropout.
-    evaluate_every: epochs between evaluations; 0 evaluates the last one only. patience: how many batches in a row may
-    have a loss that is no number before the training gives up.
+    evaluate_every: epochs between evaluations; 0 evaluates the last one only. patience: how many steps in a row may have
+    a loss or a gradient that is no number before the training gives up (fp16 needs up to 16 to find its scale).
     """
 
     epochs: int
@@ -51,7 +51,7 @@ class TrainingOptions:
     clip: float = 0.0
     seed: int = 0
     evaluate_every: int = 1
-    patience: int = 10
+    patience: int = 20
 
 
 @dataclass
@@ -137,7 +137,7 @@ class Trainer:
         """Train until the last epoch is done.
 
         Raises:
-            Diverged: the loss was no number for `patience` batches in a row.
+            Diverged: loss or gradient were no numbers in `patience` steps in a row.
             DataError: an image cannot be read and the data set is strict.
         """
         while self.progress.epoch < self.options.epochs:
@@ -197,13 +197,7 @@ class Trainer:
         if not self.processes.all(bool(torch.isfinite(total.detach()))):
             _copy(self._good_statistics, self._statistics)  # Inf and NaN would never leave a running mean
             self._window_is_good = False
-            self.progress.bad_in_a_row += 1
-            if self.progress.bad_in_a_row >= self.options.patience:
-                raise Diverged(f"epoch {self.progress.epoch}, batch {batch.number}",
-                               f"the loss was no number {self.options.patience} times in a row",
-                               "lower --lr0 or --s and go on from the last checkpoint, which is from before")
             return None, parts.targets
-        self.progress.bad_in_a_row = 0
         self.precision.backward(total * self._share(len(batch.indices)))
         numbers = torch.stack((parts.box, parts.objectness, parts.classes, total)).tolist()
         values = dict(zip((*self.loss.part_names, "total"), numbers, strict=True))
@@ -230,7 +224,7 @@ class Trainer:
             group["lr"] = lr
         progress.step += 1
         if not self._window_is_good:
-            progress.skipped_in_epoch += 1
+            self._skip()
             return
         self.precision.unscale(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self._parameters, self.options.clip or math.inf)
@@ -239,12 +233,23 @@ class Trainer:
         done = self.precision.step(self.optimizer, finite=bool(torch.isfinite(norm)))
         self.precision.update()
         if not done:
-            progress.skipped_in_epoch += 1
+            self._skip()
             return
+        progress.bad_in_a_row = 0
         if self.sparsity is not None:
             self.sparsity.after_step(self.optimizer)
         if self.ema is not None:
             self.ema.update(self.model)
+
+    def _skip(self) -> None:
+        """Count a step that was left out; Diverged if there were too many in a row."""
+        progress = self.progress
+        progress.skipped_in_epoch += 1
+        progress.bad_in_a_row += 1
+        if progress.bad_in_a_row >= self.options.patience:
+            raise Diverged(f"epoch {progress.epoch + 1}",
+                           f"loss or gradient were no numbers in {self.options.patience} steps in a row",
+                           "lower --lr0 or --s and go on from the last checkpoint, which is from before")
 
     # -- one epoch ----------------------------------------------------------------------------------------------------
 

@@ -343,11 +343,11 @@ def test_a_loss_that_is_no_number_ends_with_the_last_good_checkpoint(work, monke
         patch.setattr(DetectionLoss, "__call__", poisoned)
         assert work.train("--out", "run", epochs=9) == 2
     said = capfd.readouterr()
-    assert said.err.splitlines()[-1] == ("error: epoch 3, batch 1: the loss was no number 10 times in a row; lower --lr0 or "
-                                         "--s and go on from the last checkpoint, which is from before")
+    assert said.err.splitlines()[-1] == ("error: epoch 8: loss or gradient were no numbers in 20 steps in a row; lower --lr0 "
+                                         "or --s and go on from the last checkpoint, which is from before")
     assert "skipped 2" in said.out
-    assert len(work.results("run")) == 3
+    assert len(work.results("run")) == 7
     for name in ("last.pt", "best.pt"):
         assert all(torch.isfinite(value).all() for value in torch.load(f"run/{name}", weights_only=True)["model"].values())
-    assert work.resume("run/last.pt", "--epochs", 5) == 0
+    assert work.resume("run/last.pt", "--epochs", 9) == 0
     assert len(work.results("run")) == 5

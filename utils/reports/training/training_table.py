@@ -39,7 +39,7 @@ def epoch_line(report: EpochReport) -> str:
     mAP@0.5, COCO's mAP; images/s. `-` is what was not measured. An asterisk marks the best mAP@0.5 so far, `skipped 3`
     how many steps were left out because of Inf or NaN.
     """
-    marks = ("*" if report.is_best else " ") + (f" skipped {report.skipped_steps}" if report.skipped_steps else "")
+    marks = (" *" if report.is_best else "") + (f" skipped {report.skipped_steps}" if report.skipped_steps else "")
     return (" ".join(f"{value:>{width}}" for _, value, width in _cells(report)) + marks).rstrip()
 
 
@@ -78,7 +78,7 @@ def _cells(report: EpochReport) -> _Cells:
         rest += [(title, _percent(shares.get(name)), 5) for title, name in _SHARES]
     rest += [(title, _score(metrics.get(name)), 5) for title, name in _SCORES]
     rest.append(("img/s", _short(report.images_per_second), _CELL))
-    room = WIDTH - len("* skipped 999") - sum(width + 1 for *_, width in (*start, *rest))
+    room = WIDTH - len(" * skipped 99") - sum(width + 1 for *_, width in (*start, *rest))
     names = list(report.losses)
     while len(names) > 1 and len(names) * (_CELL + 1) > room:
         names.pop(-2 if names[-1] == "total" else -1)
