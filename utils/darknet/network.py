@@ -16,6 +16,7 @@ from utils.darknet.option_reader import LARGEST, OptionReader
 from utils.darknet.rules import Fixed, Rule
 from utils.darknet.sections import HEADS, KIND_OF_NAME, REFUSED, ArraySpec, Convolutional, Section, ShapeError
 from utils.darknet.sections.base import KEYS_OF_ALL
+from utils.darknet.sections.heads import mask_remark
 from utils.darknet.sections.wiring import Shortcut
 from utils.darknet.shape import IMAGE, Shape
 from utils.errors import CfgError, SourceLine
@@ -197,8 +198,13 @@ def read_network(path: str | Path) -> Network:
 
 
 def parse_network(text: str | bytes, path: str = "<cfg>") -> Network:
-    """A cfg's text as a Network; CfgError as `read_network`."""
-    return build_network(CfgDocument.parse(text, path))
+    """A cfg's text as a Network; CfgError as `read_network`. What it means by chance is logged as a warning."""
+    network = build_network(CfgDocument.parse(text, path))
+    for head in network.heads:
+        remark = mask_remark(OptionReader(network.document.sections[head.index + 1], path))
+        if remark is not None:
+            _logger.warning("%s", remark)
+    return network
 
 
 def write_cfg(path: str | Path, network: Network) -> None:

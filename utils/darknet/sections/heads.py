@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import ClassVar
 
 from utils.darknet.option_reader import OptionReader
 from utils.darknet.rules import Fixed, Rule
 from utils.darknet.sections.base import KEYS_OF_ALL, Passing, ShapeError
 from utils.darknet.shape import Shape
-from utils.errors import SourceLine
-
-_logger = logging.getLogger(__name__)
 
 _YOLO_KEYS = KEYS_OF_ALL | {
     "classes", "num", "mask", "anchors", "max", "counters_per_class", "label_smooth_eps", "scale_x_y",
@@ -87,14 +82,12 @@ class Yolo(_Head):
         """Darknet's defaults: 20 classes, 1 anchor of half a pixel, all anchors in the mask.
 
         A mask beyond `num` (cspx-p7-mish.cfg) does not change what enters the head, and Darknet runs it; only the sizes
-        of those boxes are chance there. It is taken to mean the anchor that is written, and a warning says so.
+        of those boxes are chance there. It is taken to mean the anchor that is written; `mask_remark` says so.
         """
         num = _num(options)
         mask = options.integers("mask") or tuple(range(num))
         if min(mask) < 0:
             raise options.error(f"mask={min(mask)} is no anchor", "count anchors from 0", "mask")
-        if max(mask) >= num:
-            _warn_of_mask(options.where_is("mask"), max(mask), num, len(options.numbers("anchors")) // 2)
         return cls(
             classes=options.integer("classes", 20, least=1),
             num=num,
@@ -172,11 +165,15 @@ class Region(_Head):
         return self.anchors
 
 
-@cache  # a network is read again after each edit, and once is enough to say it
-def _warn_of_mask(where: SourceLine, mask: int, num: int, written: int) -> None:
-    _logger.warning("%s: mask=%d lies outside num=%d anchors: in Darknet the sizes of these boxes are chance, here they "
-                    "follow %s", where, mask, num,
-                    "the anchors written behind them" if mask < written else "an anchor of half a pixel")
+def mask_remark(options: OptionReader) -> str | None:
+    """What a user should know of a [yolo] whose mask names anchors that `num` does not count; None for all others."""
+    mask, num = options.integers("mask"), _num(options)
+    if not mask or max(mask) < num:
+        return None
+    written = len(options.numbers("anchors")) // 2
+    meaning = "the anchors written behind them" if max(mask) < written else "an anchor of half a pixel"
+    return (f"{options.where_is('mask')}: mask={max(mask)} lies outside num={num} anchors: in Darknet the sizes of these "
+            f"boxes are chance, here they follow {meaning}")
 
 
 def _num(options: OptionReader) -> int:
