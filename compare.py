@@ -54,8 +54,8 @@ def make_parser() -> CommandParser:
 
 def run(args: argparse.Namespace) -> int:
     """Measure every pair, and print one table."""
+    from utils.atomic import check_writable
     from utils.cli.device import prepare_process
-    from utils.cli.staging import check_writable
     from utils.reports import comparison_table, write_json
 
     engines = [name.strip() for name in args.latency.split(",") if name.strip()]

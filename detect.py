@@ -42,12 +42,12 @@ def make_parser() -> CommandParser:
 
 def run(args: argparse.Namespace) -> int:
     """Detect, write, and print a summary."""
+    from utils.atomic import staged_folder
     from utils.cli.class_names import class_names  # torch and OpenCV take a second: --help should not wait for them
     from utils.cli.device import prepare_process
     from utils.cli.engines import open_requested_engine, requested_network
     from utils.cli.looking import look_at_everything, plan_outputs
     from utils.cli.sources import find_sources
-    from utils.cli.staging import staged_folder
     from utils.reports import table, write_json
     from utils.training import Detector, Selection
 

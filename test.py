@@ -49,10 +49,9 @@ def make_parser() -> CommandParser:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, and print the tables."""
-    from utils.atomic import staged_files
+    from utils.atomic import check_writable, staged_files
     from utils.cli.device import prepare_process  # torch and OpenCV take a second: --help should not wait for them
     from utils.cli.engines import open_requested_engine, requested_network
-    from utils.cli.staging import check_writable
     from utils.cli.validation import validation_set
     from utils.errors import OptionError
     from utils.reports import class_table, coco_results, evaluation_table, write_json
