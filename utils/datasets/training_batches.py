@@ -213,7 +213,7 @@ def _end_with(parent: int) -> None:
     """End this process soon after its parent, however that ended. (torch's loader looks every 5 s, and only when idle.)"""
     while os.getppid() == parent:
         time.sleep(0.5)
-    os._exit(1)
+    os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))  # SIGTERM is ignored; Windows has no other
 
 
 @contextmanager
