@@ -11,6 +11,7 @@ A pair is NAME=CFG,WEIGHTS, or CFG,WEIGHTS. mAP is measured with --engine; one i
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 from utils.cli import CommandParser, common_arguments, data_arguments, engine_argument, positive_int, run_command
 from utils.cli.arguments import ENGINES, network_size_argument
+from utils.darknet import Network
 from utils.errors import EngineError, OptionError
 
 
@@ -31,12 +33,17 @@ class Pair:
 
 
 def pair(text: str) -> Pair:
-    """argparse type: `NAME=CFG,WEIGHTS` or `CFG,WEIGHTS`."""
+    """argparse type: `NAME=CFG,WEIGHTS` or `CFG,WEIGHTS`, the file name of the weights then being the name.
+
+    What stands before an `=` is a name only if it is no path: folders may be called `lr=0.1`.
+    """
     name, equals, files = text.partition("=")
-    cfg, comma, weights = (files if equals else text).partition(",")
+    if not equals or re.search(r"[/\\,]", name):
+        name, files = "", text
+    cfg, comma, weights = files.partition(",")
     if not (cfg and comma and weights):
         raise argparse.ArgumentTypeError(f"{text!r} is no pair; write NAME=CFG,WEIGHTS")
-    return Pair(name if equals else Path(weights).stem, Path(cfg), Path(weights))
+    return Pair(name or Path(weights).stem, Path(cfg), Path(weights))
 
 
 def make_parser() -> CommandParser:
@@ -56,16 +63,24 @@ def run(args: argparse.Namespace) -> int:
     """Measure every pair, and print one table."""
     from utils.atomic import check_writable
     from utils.cli.device import prepare_process
+    from utils.cli.engines import requested_network
     from utils.reports import comparison_table, write_json
 
     engines = [name.strip() for name in args.latency.split(",") if name.strip()]
     for name in engines:
         if name not in ENGINES:
             raise OptionError("--latency", f"there is no engine {name!r}", f"choose from {', '.join(ENGINES)}")
+    names = [one.name for one in args.pairs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise OptionError("NAME=CFG,WEIGHTS", f"there are {names.count(twice)} pairs called {twice!r}",
+                          f"give them names: {twice}1=CFG,WEIGHTS {twice}2=CFG,WEIGHTS")
     if args.json is not None:
         check_writable(args.json)
     args.threads = prepare_process(threads=args.threads, seed=args.seed)
-    rows = {one.name: _figures(args, one, engines) for one in args.pairs}
+    networks = [requested_network(_for_one(args, one)) for one in args.pairs]  # all before the first is measured
+    rows = {one.name: _figures(_for_one(args, one), one, network, engines)
+            for one, network in zip(args.pairs, networks, strict=True)}
     print(comparison_table(rows))
     if args.json is not None:
         write_json(args.json, rows)
@@ -73,19 +88,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _figures(args: argparse.Namespace, one: Pair, engines: Sequence[str]) -> dict[str, Any]:
-    """What `comparison_table` shows of a pair."""
+def _for_one(args: argparse.Namespace, one: Pair, **changes: object) -> argparse.Namespace:
+    """The flags as other commands know them, which take --cfg and --weights."""
+    return argparse.Namespace(**{**vars(args), "cfg": one.cfg, "weights": one.weights, **changes})
+
+
+def _figures(args: argparse.Namespace, one: Pair, network: Network, engines: Sequence[str]) -> dict[str, Any]:
+    """What `comparison_table` shows of a pair; `args` are those for this one."""
     from utils.cli import letterboxed, progress_bar
-    from utils.cli.engines import open_requested_engine, requested_network
+    from utils.cli.engines import open_requested_engine
     from utils.cli.validation import validation_set
     from utils.deploy import measure, random_images
     from utils.training import HeadDecoder, evaluate_engine
 
-    own = argparse.Namespace(**{**vars(args), "cfg": one.cfg, "weights": one.weights})
-    network = requested_network(own)
     dataset = validation_set(args.data, HeadDecoder(network).classes)
     with progress_bar(f"evaluating {one.name}", len(dataset), quiet=args.quiet) as advance:
-        metrics = evaluate_engine(open_requested_engine(own, network), network, dataset,
+        metrics = evaluate_engine(open_requested_engine(args, network), network, dataset,
                                   letterbox=letterboxed(args.letterbox, network.net.letter_box),
                                   batch_size=args.batch_size, workers=args.workers, advance=advance).metrics
     figures = {"map50": metrics.map50_coco, "map": metrics.map, "f1": metrics.f1, "parameters": network.parameters,
@@ -94,7 +112,8 @@ def _figures(args: argparse.Namespace, one: Pair, engines: Sequence[str]) -> dic
     x = random_images(1, shape.channels, shape.height, shape.width, args.seed)
     for name in engines:
         try:
-            engine = open_requested_engine(argparse.Namespace(**{**vars(own), "engine": name}), network)
+            device = args.device if name == "torch" else "auto"  # --device is torch's; others run on the CPU
+            engine = open_requested_engine(_for_one(args, one, engine=name, device=device), network)
         except EngineError:
             figures[f"{name}_ms"] = None
             continue

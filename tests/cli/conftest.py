@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ def command() -> Callable[[str], Callable[..., int]]:
     def load(name: str) -> Callable[..., int]:
         spec = importlib.util.spec_from_file_location(f"command_{Path(name).stem}", ROOT / name)
         module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # where dataclasses look for it
         spec.loader.exec_module(module)
         return module.main
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from utils.datasets import BatchOrder, MultiScale, rect_shape
 from utils.errors import OptionError
 
-SHAPES = np.random.default_rng(0).integers(50, 900, (53, 2))
+SHAPES = np.random.default_rng(0).integers(50, 900, (60, 2))
 
 
-@given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 4), st.booleans(), st.integers(0, 3), st.booleans())
-def test_every_image_comes_once_and_all_processes_have_batches_of_equal_size(images, batch, world, rect, epoch, drop):
-    orders = [BatchOrder(images, batch, (96, 96), rank=rank, world=world, shapes=SHAPES[:images] if rect else None,
-                         drop_last=drop) for rank in range(world)]
+@given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 4), st.booleans(), st.integers(0, 3))
+def test_every_image_comes_once_and_all_processes_have_batches_of_equal_size(images, batch, world, rect, epoch):
+    orders = [BatchOrder(images, batch, (96, 96), rank=rank, world=world, shapes=SHAPES[:images] if rect else None)
+              for rank in range(world)]
     plans = [order.requests(epoch) for order in orders]
     assert {len(plan) for plan in plans} == {len(orders[0])}
     for together in zip(*plans, strict=True):
@@ -29,7 +29,7 @@ def test_every_image_comes_once_and_all_processes_have_batches_of_equal_size(ima
     assert len(set(positions)) == len(positions) == sum(sizes) * world
     share = -(-images // world)
     left = share % batch
-    wanted = share - left * (share > batch and left > 0 and (drop or left < 2))
+    wanted = share - left * (share > batch and left == 1)
     assert sum(sizes) == wanted
     assert sorted(sizes, reverse=True)[:-1] == [batch] * (len(sizes) - 1)
     seen = Counter(i for plan in plans for one in plan for i in one.indices)
@@ -58,12 +58,18 @@ def test_epochs_and_seeds_differ_and_the_same_ones_do_not():
     assert plans[3] == tuple(one.indices for one in BatchOrder(50, 8, (64, 64), seed=1).requests(1))
 
 
+@pytest.mark.parametrize("base", [(96, 96), (64, 160), (416, 256)])
+def test_the_largest_size_is_never_passed_and_does_come(base):
+    scale = MultiScale.around(max(base), every=1)
+    sizes = {scale.size(base, 0, 0, batch) for batch in range(200)}
+    assert max(sizes) == scale.largest(base)
+
+
 def test_a_lone_image_at_the_end_is_left_out_unless_it_is_all_there_is():
     assert [len(one.indices) for one in BatchOrder(9, 4, (64, 64)).requests(0)] == [4, 4]
     assert [len(one.indices) for one in BatchOrder(10, 4, (64, 64)).requests(0)] == [4, 4, 2]
-    assert [len(one.indices) for one in BatchOrder(10, 4, (64, 64), drop_last=True).requests(0)] == [4, 4]
     assert [len(one.indices) for one in BatchOrder(1, 4, (64, 64)).requests(0)] == [1]
-    assert [len(one.indices) for one in BatchOrder(3, 4, (64, 64), drop_last=True).requests(0)] == [3]
+    assert [len(one.indices) for one in BatchOrder(3, 4, (64, 64)).requests(0)] == [3]
     assert [len(one.indices) for one in BatchOrder(3, 1, (64, 64)).requests(0)] == [1, 1, 1]
     missing = {i for epoch in range(200) for i in set(range(9)) - {j for one in BatchOrder(
         9, 4, (64, 64), shapes=SHAPES[:9]).requests(epoch) for j in one.indices}}

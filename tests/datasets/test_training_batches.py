@@ -143,12 +143,13 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="lo
 
 
 @needs_proc
-def test_the_processes_stay_over_epochs_ignore_ctrl_c_and_end_with_close(dataset):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_processes_stay_over_epochs_leave_signals_to_the_training_and_end_with_close(dataset, number):
     with TrainingBatches(dataset, 6, (64, 64), workers=2) as batches:
         list(batches.epoch(0))
         before = workers_of(batches)
         for pid in before:
-            os.kill(pid, signal.SIGINT)
+            os.kill(pid, number)
         list(batches.epoch(1))
         assert workers_of(batches) == before
         assert all(map(alive, before))
@@ -205,6 +206,17 @@ def started(scan) -> tuple[subprocess.Popen, list[int]]:
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, scan.source], cwd=ROOT, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True, start_new_session=True)
     return process, [int(word) for word in process.stdout.readline().split()]
+
+
+@needs_proc
+def test_sigterm_to_all_of_them_ends_the_training_and_with_it_those_that_read(scan):
+    """As `docker stop` or a scheduler sends it; this training does nothing about it."""
+    terminated, readers = started(scan)
+    os.killpg(terminated.pid, signal.SIGTERM)
+    _, said = terminated.communicate(timeout=20)
+    assert terminated.returncode == -signal.SIGTERM
+    assert "Traceback" not in said
+    assert wait_until(lambda: not any(map(alive, readers)), 5)
 
 
 @needs_proc

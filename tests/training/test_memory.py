@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 
 import pytest
 import torch
@@ -23,8 +25,8 @@ def network():
 def test_the_estimate_grows_with_batch_and_size(network):
     one = step_bytes(network, 1) - step_bytes(network, 0)
     assert step_bytes(network, 9) == pytest.approx(step_bytes(network, 0) + 9 * one)
-    half = network.resized(208, 208)
-    assert step_bytes(half, 9) - step_bytes(half, 0) == pytest.approx(9 * one / 4, rel=1e-6)
+    double = network.resized(2 * network.net.height, 2 * network.net.width)
+    assert step_bytes(double, 9) - step_bytes(double, 0) == pytest.approx(4 * 9 * one, rel=1e-6)
 
 
 def test_a_batch_that_fits_passes_and_a_larger_one_is_refused_with_what_would_fit(network):
@@ -41,6 +43,12 @@ def test_a_batch_that_fits_passes_and_a_larger_one_is_refused_with_what_would_fi
 def test_where_not_even_one_image_fits_the_network_is_too_large(network):
     with pytest.raises(OptionError, match="lower --img_size"):
         check_batch_fits(network, 1, CPU, 1_000_000)
+
+
+def test_a_system_that_does_not_tell_the_memory_of_a_process_is_no_reason_to_stop(monkeypatch):
+    """Windows has no module `resource`."""
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert math.isnan(peak_memory_mb(CPU))
 
 
 def test_this_machine_tells_its_memory():

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.training.small_trainer import SmallBatches, gammas, small_trainer
+from utils.errors import DataError
 from utils.sparsity import SparsityOptions
 from utils.training.events import BatchReport, EpochReport, Interrupted
 from utils.training.precision import Precision
@@ -214,6 +215,24 @@ def test_gradients_that_are_never_a_number_end_the_training_too():
     trainer.precision.backward = poisoned
     with pytest.raises(Diverged, match="in 3 steps in a row"):
         run(trainer)
+
+
+def test_an_evaluation_that_meets_a_broken_image_costs_its_figures_and_not_the_epoch(caplog):
+    def evaluate(model, stopping):
+        raise DataError("a.jpg", "is cut off", "replace it")
+
+    trainer = small_trainer(SmallBatches(2, 2), epochs=2, evaluate=evaluate)
+    reports = [event for event in run(trainer) if isinstance(event, EpochReport)]
+    assert [report.metrics for report in reports] == [None, None]
+    assert "epoch 1 is not evaluated: a.jpg: is cut off" in caplog.text
+
+
+def test_an_average_that_a_checkpoint_lacks_begins_with_the_network():
+    without, with_average = small_trainer(SmallBatches(2, 2), ema=False), small_trainer(SmallBatches(2, 2))
+    run(without)
+    with_average.load_state(without.state())
+    for one, other in zip(without.model.state_dict().values(), with_average.result.state_dict().values(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
 # -- what it tells ----------------------------------------------------------------------------------------------------

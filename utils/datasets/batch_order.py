@@ -47,7 +47,14 @@ class MultiScale:
         """(height, width) of a batch; the shape of `base`, to the nearest step."""
         steps = np.random.default_rng((seed, epoch, batch // self.every, _SIZES)).integers(
             self.least // self.step, self.most // self.step + 1)
-        height, width = (max(1, round(int(steps) * side / max(base))) * self.step for side in base)
+        return self._shape(int(steps), base)
+
+    def largest(self, base: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) of the largest batches there may be."""
+        return self._shape(self.most // self.step, base)
+
+    def _shape(self, steps: int, base: tuple[int, int]) -> tuple[int, int]:
+        height, width = (max(1, round(steps * side / max(base))) * self.step for side in base)
         return height, width
 
 
@@ -78,8 +85,8 @@ class BatchOrder:
     and height of all images makes rectangular batches: of similar images, letterboxed, no larger than they need, in
     multiples of `stride`, without mosaic, the batches in random order. weights: gives (N,) chances per epoch, and
     images are drawn with replacement; otherwise each comes once. mosaic_until: first epoch without mosaics.
-    drop_last: leave out a last batch that is not full; one with a single image is always left out, because a batch
-    norm needs two, unless it is the only one.
+
+    A last batch with a single image is left out, because a batch norm needs two, unless it is the only one.
     """
 
     images: int
@@ -93,7 +100,6 @@ class BatchOrder:
     stride: int = 32
     weights: Callable[[int], np.ndarray] | None = None
     mosaic_until: int | None = None
-    drop_last: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -110,7 +116,7 @@ class BatchOrder:
     def __len__(self) -> int:
         """Batches per epoch, for each process."""
         full, rest = divmod(-(-self.images // self.world), self.batch_size)
-        return max(1, full + (rest >= 2 and not self.drop_last))
+        return max(1, full + (rest >= 2))
 
     def requests(self, epoch: int) -> list[BatchRequest]:
         """The batches of one epoch, for this process."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -55,15 +57,15 @@ class TrainingBatches:
 
     The processes start with the first epoch and stay until `close`. On Linux they are forked: so they share a filled
     image cache and start at once, and they touch neither CUDA nor OpenMP. They compute with one thread each, leave
-    Ctrl-C and SIGTERM to the process that trains, and end when it is gone. On other systems they are started afresh; with an
-    image cache, which they could not share, the batches are made in between instead.
+    Ctrl-C and SIGTERM to the process that trains, and end when it is gone. On other systems they are started afresh;
+    with an image cache, which they could not share, the batches are made in between instead.
 
     Args:
         dataset: makes the samples.
         batch_size: images per batch of this process.
         size: (height, width) of the network's input, in pixels.
         workers: processes; 0 makes the batches in between.
-        seed, multi_scale, stride, rank, world, drop_last: as in `BatchOrder`.
+        seed, multi_scale, stride, rank, world: as in `BatchOrder`.
         rect: rectangular batches, see `BatchOrder`.
         image_weights: gives, for an epoch, (N,) chances of the images to be drawn.
         mosaic_until_epoch: the first epoch without mosaics; None always makes them.
@@ -75,13 +77,12 @@ class TrainingBatches:
     def __init__(self, dataset: TrainingDataset, batch_size: int, size: tuple[int, int], *, workers: int = 2,
                  seed: int = 0, multi_scale: MultiScale | None = None, rect: bool = False, stride: int = 32,
                  image_weights: Callable[[int], np.ndarray] | None = None, rank: int = 0, world: int = 1,
-                 mosaic_until_epoch: int | None = None, drop_last: bool = False) -> None:
+                 mosaic_until_epoch: int | None = None) -> None:
         if workers < 0:
             raise OptionError("workers", f"{workers} processes cannot be", "give 0 or more")
         self.dataset, self.batch_size, self.size = dataset, batch_size, size
         self.order = BatchOrder(len(dataset), batch_size, size, seed, rank, world, multi_scale,
-                                dataset.scan.sizes if rect else None, stride, image_weights, mosaic_until_epoch,
-                                drop_last)
+                                dataset.scan.sizes if rect else None, stride, image_weights, mosaic_until_epoch)
         if workers and dataset.cache is not None and sys.platform != "linux":
             _log.info("images in memory cannot be shared with other processes on this system: batches are made in between")
             workers = 0
@@ -129,15 +130,27 @@ class TrainingBatches:
         return made.batch
 
     def close(self) -> None:
-        """End the processes; a later epoch starts new ones."""
-        self._loader = None
+        """End the processes; a later epoch starts new ones.
+
+        It also happens when the interpreter exits: they ignore the SIGTERM by which `multiprocessing` would end them, and
+        then it would wait for them for ever.
+        """
+        loader, self._loader = self._loader, None
+        running = getattr(loader, "_iterator", None)
+        if running is not None:
+            running._shutdown_workers()  # it goes by itself only once nobody, no traceback either, holds the iterator
+            for worker in running._workers:
+                worker.kill()  # those that hang, in a network drive say
 
     def _by_workers(self, requests: list[BatchRequest]) -> Iterator[_Made]:
         self._requests[:] = requests
+        is_new = self._loader is None
         if self._loader is None:
             self._loader = _loader(self.dataset, self._requests, self.workers)
         with _started_quietly():
             results = iter(self._loader)
+        if is_new:  # behind the start: what is registered last happens first at exit, before torch waits for them
+            atexit.register(_close, weakref.ref(self))
         try:
             yield from results
         except RuntimeError as error:
@@ -197,6 +210,12 @@ def _loader(dataset: TrainingDataset, requests: list[BatchRequest], workers: int
                           generator=torch.Generator())  # its own: torch's common one would be moved on by each pass
 
 
+def _close(reference: weakref.ref[TrainingBatches]) -> None:
+    batches = reference()
+    if batches is not None:
+        batches.close()
+
+
 def _as_it_is(made: _Made) -> _Made:
     return made
 
@@ -218,9 +237,9 @@ def _end_with(parent: int) -> None:
 
 @contextmanager
 def _started_quietly() -> Iterator[None]:
-    """Processes that start in here never see Ctrl-C, not even in their first moments; this one sees it afterwards."""
+    """Processes that start in here never hear Ctrl-C or SIGTERM, not even in their first moments; this one does afterwards."""
     masks = hasattr(signal, "pthread_sigmask") and threading.current_thread() is threading.main_thread()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masks else set()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM}) if masks else set()
     try:
         with _without_known_warnings():
             yield

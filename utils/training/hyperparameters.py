@@ -59,11 +59,11 @@ class Hyperparameters:
         """Plain numbers by name."""
         return asdict(self)
 
-    def augmentation(self) -> AugmentationOptions:
-        """The part that changes images."""
+    def augmentation(self, *, literal_mosaic: bool = False) -> AugmentationOptions:
+        """The part that changes images; literal_mosaic as there."""
         names = ("hsv_h", "hsv_s", "hsv_v", "degrees", "translate", "scale", "shear", "mosaic")
         return AugmentationOptions(**{name: getattr(self, name) for name in names}, flip_left_right=self.fliplr,
-                                   flip_up_down=self.flipud)
+                                   flip_up_down=self.flipud, literal_mosaic=literal_mosaic)
 
 
 def hyperparameters(network: Network, recipe: str) -> Hyperparameters:

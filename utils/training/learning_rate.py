@@ -11,6 +11,7 @@ from utils.errors import OptionError
 Schedule = Literal["step", "cosine", "linear"]
 
 _LITERAL_EPOCHS = 6  # of the ancestor's warm-up
+_START = 1e-6  # its first rate, and ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +23,11 @@ class LearningRate:
         step:    lr0, times `factor` for each milestone <= t
         cosine:  lr0 * (final + (1 - final) * (1 + cos(pi t)) / 2)
         linear:  lr0 * (1 - (1 - final) * t)
-        warm-up: never more than start + (lr0 - start) * (step / W)^power
+        warm-up: never more than 1e-6 + (lr0 - 1e-6) * step / W
 
     kind: how it falls. final: what is left of lr0 at the end of cosine and linear.
     milestones, factor: of "step"; the ancestor's are 0.7 and 0.9, a tenth each.
-    warmup_epochs: None is 2 epochs, or a tenth of all if that is less. warmup_steps: W itself, in place of it.
-    warmup_start: the rate of the first step. warmup_power: 1 is a straight ramp; 4 with warmup_start=0 and warmup_steps
-    is Darknet's burn_in (network.c, get_current_rate).
+    warmup_epochs: None is 2 epochs, or a tenth of all if that is less.
     literal_warmup: the ancestor's formula to the letter, to replay an old recipe: 1e-6 + (lr0 - 1e-6) * step / (2 epochs)
     in the first six epochs, which passes lr0 after two and reaches three times lr0; and milestones at the first whole
     epoch that is greater than milestone * epochs.
@@ -45,9 +44,6 @@ class LearningRate:
     milestones: tuple[float, ...] = (0.7, 0.9)
     factor: float = 0.1
     warmup_epochs: float | None = None
-    warmup_steps: int | None = None
-    warmup_start: float = 1e-6
-    warmup_power: float = 1.0
     literal_warmup: bool = False
 
     def __post_init__(self) -> None:
@@ -56,19 +52,16 @@ class LearningRate:
             ("--schedule", self.kind, self.kind in ("step", "cosine", "linear"), "choose step, cosine or linear"),
             ("--epochs", self.epochs, self.epochs >= 1, "write 1 or more"),
             ("--accumulate", self.steps_per_epoch, self.steps_per_epoch >= 1, "an epoch needs one optimiser step at least"),
-            ("final learning rate", self.final, 0 <= self.final <= 1, "write a share of --lr0, from 0 to 1"),
+            ("--final-lr", self.final, 0 <= self.final <= 1, "write a share of --lr0, from 0 to 1"),
             ("milestones", self.milestones, all(0 <= m <= 1 for m in self.milestones), "write shares of --epochs"),
             ("milestone factor", self.factor, 0 <= self.factor < math.inf, "write 0.1 for a tenth"),
             ("--warmup-epochs", self.warmup_epochs, self.warmup_epochs is None or 0 <= self.warmup_epochs < math.inf,
              "write 0 or more"),
-            ("warm-up steps", self.warmup_steps, self.warmup_steps is None or self.warmup_steps >= 0, "write 0 or more"),
-            ("warm-up start", self.warmup_start, 0 <= self.warmup_start < math.inf, "write 0 or more"),
-            ("warm-up power", self.warmup_power, 0 < self.warmup_power < math.inf, "write 1, or 4 for Darknet's burn_in"),
         )
         for where, value, is_good, remedy in checks:
             if not is_good:
                 raise OptionError(where, f"{value} cannot be used", remedy)
-        if self.literal_warmup and (self.warmup_epochs is not None or self.warmup_steps is not None):
+        if self.literal_warmup and self.warmup_epochs is not None:
             raise OptionError("--literal-warmup", "has a fixed length of 6 epochs", "leave out --warmup-epochs")
 
     @property
@@ -81,24 +74,18 @@ class LearningRate:
         """Optimiser steps until the warm-up is over."""
         if self.literal_warmup:
             return min(_LITERAL_EPOCHS, self.epochs) * self.steps_per_epoch
-        if self.warmup_steps is not None:
-            return self.warmup_steps
         epochs = min(2.0, 0.1 * self.epochs) if self.warmup_epochs is None else self.warmup_epochs
         return round(epochs * self.steps_per_epoch)
 
     def at(self, step: int) -> float:
         """The rate of optimiser step `step`, counted from 0 over the whole run; at its end and beyond it stays."""
         if self.literal_warmup and step < self.warmup:
-            return 1e-6 + (self.lr0 - 1e-6) * step / (2 * self.steps_per_epoch)
+            return _START + (self.lr0 - _START) * step / (2 * self.steps_per_epoch)
         fallen = self._fallen(step)
         if self.literal_warmup or step >= self.warmup:
             return fallen
-        start = min(self.warmup_start, self.lr0)
-        return min(fallen, start + (self.lr0 - start) * (step / self.warmup) ** self.warmup_power)
-
-    def momentum_at(self, step: int, momentum: float, start: float = 0.8) -> float:
-        """A momentum that grows from `start` in a straight line while the warm-up lasts."""
-        return momentum if step >= self.warmup else start + (momentum - start) * step / self.warmup
+        start = min(_START, self.lr0)
+        return min(fallen, start + (self.lr0 - start) * step / self.warmup)
 
     def _fallen(self, step: int) -> float:
         done = min(1.0, step / self.steps)

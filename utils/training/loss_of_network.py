@@ -16,6 +16,10 @@ _DARKNET_SAYS = frozenset({"iou_loss", "iou_normalizer", "obj_normalizer", "cls_
                            "label_smooth_eps", "focal_loss", "objectness_smooth"})
 
 
+FROM_THE_CFG = frozenset({"giou", "cls", "cls_pw", "obj", "obj_pw", "iou_t", "fl_gamma"})
+"""The hyper-parameters that the recipe "darknet" does not read."""
+
+
 def recipe_of(network: Network) -> Recipe:
     """Whether a cfg's heads say how they want to be trained.
 

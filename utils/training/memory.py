@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import math
 import sys
 
 import torch
@@ -50,8 +50,12 @@ def check_batch_fits(network: Network, batch_size: int, device: torch.device, fr
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """The most memory used so far: of the device's tensors on CUDA, else of this process. Megabytes."""
+    """The most memory used so far: of the device's tensors on CUDA, else of this process; NaN where nobody says. Megabytes."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
+    try:
+        import resource
+    except ImportError:  # Windows has none
+        return math.nan
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +17,7 @@ from torch import nn
 from models import Darknet
 from utils.datasets import TrainingBatch, TrainingBatches
 from utils.detection import DetectionLoss
-from utils.errors import BonsaiError
+from utils.errors import BonsaiError, DataError
 from utils.sparsity import Sparsity, SparsityGauge
 from utils.training.distributed import Processes
 from utils.training.ema import ModelEma
@@ -24,6 +26,10 @@ from utils.training.learning_rate import LearningRate
 from utils.training.memory import peak_memory_mb
 from utils.training.optimizer import set_train_mode
 from utils.training.precision import Precision
+
+_logger = logging.getLogger(__name__)
+
+_logger = logging.getLogger(__name__)
 
 Evaluate = Callable[[Darknet, Callable[[], bool]], Mapping[str, float]]
 """evaluate(model, stopping): precision, recall, f1, map50, map; may raise StopEvaluation where stopping() says so."""
@@ -209,7 +215,7 @@ class Trainer:
         """How much a batch's loss counts in its step.
 
         Means (the ancestor's loss) are added up over the batches of a step and over processes, as if each were a batch of
-        its own; sums per image (Darknet's) become the mean over all images of the step. Gradients of several processes
+        its own; sums per image (Darknet's) become the mean over all images of a full step. Gradients of several processes
         are averaged by DistributedDataParallel, hence the factor.
         """
         if self.loss.reduction == "mean":
@@ -290,7 +296,15 @@ class Trainer:
         number = self.progress.epoch + 1
         every = self.options.evaluate_every
         due = number == self.options.epochs or (every > 0 and number % every == 0)
-        return self.evaluate(self.result, lambda: self._stop_asked) if self.evaluate is not None and due else None
+        if self.evaluate is None or not due:
+            return None
+        try:
+            return self.evaluate(self.result, lambda: self._stop_asked)
+        except DataError as error:  # an image broke since it was looked at; what was learned is worth more than a figure
+            if self.processes.world > 1:
+                raise  # the others wait for our share
+            _logger.warning("epoch %d is not evaluated: %s", number, error)
+            return None
 
     # -- going on later -----------------------------------------------------------------------------------------------
 
@@ -298,6 +312,7 @@ class Trainer:
         """Everything that `load_state` needs to go on as if nothing had happened: tensors and plain values."""
         return {
             "progress": self.progress.to_dict(),
+            "world": self.processes.world,
             "model": {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()},
             "optimizer": self.optimizer.state_dict(),
             "precision": self.precision.state_dict(),
@@ -306,13 +321,19 @@ class Trainer:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave, in a trainer that was built with the same options."""
+        """Go on from what `state` gave, in a trainer that was built with the same options.
+
+        With another number of processes that is logged: they cut the epochs into other batches.
+        """
+        if state.get("world", self.processes.world) != self.processes.world:
+            _logger.warning("the checkpoint is of %d processes and %d go on, so the result is not that of an uninterrupted "
+                            "run; --accumulate keeps the images per step", state["world"], self.processes.world)
         self.progress = Progress.of_dict(state["progress"])
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.precision.load_state_dict(state["precision"])
-        if self.ema is not None and state["ema"] is not None:
-            self.ema.load_state_dict(state["ema"])
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"] or {"updates": 0, "model": state["model"]})
         if self.sparsity is not None and state["sparsity"] is not None:
             self.sparsity.load_state_dict(state["sparsity"])
 

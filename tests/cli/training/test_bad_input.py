@@ -177,6 +177,12 @@ def an_unknown_number_of_the_recipe(work):
     return ["--hyp", "gio=2"]
 
 
+@case("--hyp: giou, obj would change nothing: with the recipe darknet the heads of tiny.cfg say it", "--recipe ancestor")
+def a_number_that_the_cfg_says_itself(work):
+    edit("tiny.cfg", "mask=0,1,2", "mask=0,1,2\niou_loss=ciou")
+    return "--hyp", "obj=3", "giou=2", "anchor_t=3"
+
+
 @case("--hyp", "'giou' has no '='")
 def a_number_of_the_recipe_without_its_value(work):
     return ["--hyp", "giou"]
@@ -290,10 +296,20 @@ def test_class_ids_that_are_too_large_are_told_once_with_their_line_and_left_out
     assert "the class id 7 is too large" in said
 
 
+def test_an_image_for_the_evaluation_that_is_cut_off_is_told_once_and_left_out(work, capfd):
+    path = Path("set") / Path("set/valid.txt").read_text().split()[0].removeprefix("set/")
+    path.write_bytes(path.read_bytes()[:200])
+    assert work.train("--out", "run") == 0
+    said = capfd.readouterr().err
+    assert said.count(path.name) == 1
+    assert work.train("--strict", "--out", "strict") == 2
+    assert path.name in capfd.readouterr().err
+
+
 def test_a_label_cache_of_another_version_is_made_again(work, monkeypatch):
     assert work.train("--out", "first", epochs=1) == 0
-    caches = list(Path("set").glob("*.bonsai-cache.npz"))
-    assert len(caches) == 1
+    caches = sorted(Path("set").glob("*.bonsai-cache.npz"))
+    assert [cache.name.partition(".")[0] for cache in caches] == ["train", "valid"]
     whole = caches[0].read_bytes()
     monkeypatch.setattr(label_cache, "_VERSION", label_cache._VERSION + 1)
     assert work.train("--out", "second", epochs=1) == 0

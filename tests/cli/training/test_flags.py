@@ -19,6 +19,7 @@ WRITE_PNG = watch.write_png  # the workplace takes it away
 RUNS = {
     "cosine, cached images, no average": ("--schedule", "cosine", "--cache-images", "--no-ema"),
     "linear, adam, no augmentation, letterbox": ("--schedule", "linear", "--adam", "--no-augment", "--letterbox"),
+    "the ancestor's mosaic, frozen backbone": ("--literal-mosaic", "--freeze", "backbone"),
     "literal warm-up, clipping off": ("--literal-warmup", "--clip", 0),
     "rectangles, nothing saved in between": ("--rect", "--nosave"),
     "several sizes, rare classes more often": ("--multi-scale", "--img-weights"),
@@ -61,6 +62,14 @@ def test_the_step_schedule_falls_at_seven_and_nine_tenths(work):
     assert rates[1:] == pytest.approx([0.01] * 6 + [0.001] * 2 + [0.0001])
 
 
+@pytest.mark.parametrize(("kind", "shares"), [("linear", [1, 0.8, 0.6, 0.4]), ("cosine", [1, 0.8828, 0.6, 0.3172])])
+def test_linear_and_cosine_fall_to_the_share_that_was_asked_for(work, kind, shares):
+    """One step per epoch: at 0, 1/4, 1/2 and 3/4 of the way from 1 to 0.2."""
+    assert work.train("--batch-size", 20, "--accumulate", 1, "--lr0", 0.01, "--schedule", kind, "--final-lr", 0.2,
+                      "--warmup-epochs", 0, "--out", "run", "--notest", epochs=4) == 0
+    assert [float(row["lr"]) for row in work.results("run")] == pytest.approx([0.01 * share for share in shares], rel=1e-3)
+
+
 def changed_layers(run: str, seed: int = 0) -> set[int]:
     """The layers whose kernels are other than the initial ones."""
     network = read_network(f"{run}/tiny.cfg")
@@ -70,11 +79,12 @@ def changed_layers(run: str, seed: int = 0) -> set[int]:
 
 
 def test_frozen_layers_and_transfer_keep_what_they_say(work):
-    for run, flags in (("all", ()), ("freeze", ("--freeze", 1)), ("transfer", ("--transfer",))):
+    for run, flags in (("all", ()), ("freeze", ("--freeze", 1)), ("backbone", ("--freeze", "backbone")),
+                       ("transfer", ("--transfer",))):
         assert work.train(*flags, "--no-ema", "--out", run, epochs=1) == 0
     assert changed_layers("all") == {0, 1, 2}
     assert changed_layers("freeze") == {1, 2}
-    assert changed_layers("transfer") == {2}
+    assert changed_layers("backbone") == changed_layers("transfer") == {2}
 
 
 def test_without_a_cfg_one_is_made_for_the_classes_and_boxes(work, capfd):

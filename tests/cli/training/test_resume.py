@@ -136,11 +136,36 @@ def test_flags_come_from_the_run_and_a_changed_one_is_told(work, monkeypatch, ca
     at_batch(monkeypatch, 0, 2, interrupt)
     assert work.train("--out", "run", "--hyp", "giou=2", "--img_size", 64, "--lr0", 0.01) == 130
     capfd.readouterr()
-    assert work.resume("run/last.pt", "--img_size", 64, "--lr0", "0.01", "--epochs", 3) == 0
+    assert work.resume("run/last.pt", "--img_size", 64, "--lr0", "0.01", "--nosave") == 0
     assert "uninterrupted" not in capfd.readouterr().err
-    assert len(work.results("run")) == 3
+    assert len(work.results("run")) == 2
     assert work.resume("run/last.pt", "--epochs", 4, "--hyp", "obj=10", "--lr0", 0.001) == 0
-    assert "going on with another --lr0, --hyp than before" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "going on with another --" in said
+    assert all(flag in said for flag in ("--epochs", "--lr0", "--hyp"))
+    assert len(work.results("run")) == 4
+
+
+@pytest.mark.parametrize("flags", [("--adam",), ("--freeze", 1), ("--img_size", 96), ("--cfg", "dropout.cfg"), ("--transfer",)])
+def test_what_a_checkpoint_is_made_of_cannot_change_on_the_way(work, monkeypatch, capfd, flags):
+    at_batch(monkeypatch, 0, 2, interrupt)
+    assert work.train("--out", "run") == 130
+    before = work.bytes_of("run/last.pt")
+    capfd.readouterr()
+    assert work.resume("run/last.pt", *flags) == 2
+    flag = "--optimizer" if flags[0] == "--adam" else flags[0]
+    assert f"error: {flag}: cannot change in a training that goes on; leave it out" in capfd.readouterr().err
+    assert work.bytes_of("run/last.pt") == before
+
+
+def test_another_number_of_processes_is_told(work, monkeypatch, capfd):
+    at_batch(monkeypatch, 0, 2, interrupt)
+    assert work.train("--out", "run") == 130
+    checkpoint = torch.load("run/last.pt", weights_only=True)
+    checkpoint["training"]["world"] = 2
+    torch.save(checkpoint, "run/last.pt")
+    assert work.resume("run/last.pt") == 0
+    assert "the checkpoint is of 2 processes and 1 go on" in capfd.readouterr().err
 
 
 def test_a_finished_run_says_so_and_stays(work, capfd):

@@ -44,8 +44,9 @@ def _model(parser: CommandParser) -> None:
     network_size_argument(group)
     group.add_argument("--transfer", action="store_true",
                        help="train only the convolutions that feed the heads; the rest stays as it is")
-    group.add_argument("--freeze", type=non_negative_int, default=0, metavar="N",
-                       help="keep the first N layers as they are")
+    group.add_argument("--freeze", type=_layers, default=0, metavar="N",
+                       help="keep the first N layers as they are; `backbone`: those that all heads need, up to the first "
+                            "that enlarges a map")
 
 
 def _data(parser: CommandParser) -> None:
@@ -61,6 +62,8 @@ def _data(parser: CommandParser) -> None:
     group.add_argument("--img-weights", action="store_true", help="show images with rare classes more often")
     group.add_argument("--cache-images", action="store_true", help="keep the images in memory")
     group.add_argument("--no-augment", action="store_true", help="images as they are")
+    group.add_argument("--literal-mosaic", action="store_true",
+                       help="the ancestor's mosaic, neither turned, moved nor scaled: for replaying an old run")
     group.add_argument("--close-mosaic", type=non_negative_int, metavar="N",
                        help="no mosaics in the last N epochs (default: a tenth of all)")
     group.add_argument("--strict", action="store_true", help="stop at the first unusable image or label")
@@ -78,6 +81,8 @@ def _schedule(parser: CommandParser) -> None:
     group.add_argument("--lr0", "--lr", type=_positive, metavar="X", help="learning rate (default: as the recipe says)")
     group.add_argument("--schedule", choices=("step", "cosine", "linear"), default="step",
                        help="how the learning rate falls: step is x0.1 after 0.7 of the epochs and again after 0.9")
+    group.add_argument("--final-lr", type=fraction, default=0.1, metavar="P",
+                       help="cosine, linear: what share of the learning rate is left at the end")
     group.add_argument("--warmup-epochs", type=_non_negative, metavar="X",
                        help="epochs until the learning rate is reached (default: 2, or a tenth of all if that is less)")
     group.add_argument("--literal-warmup", action="store_true",
@@ -131,7 +136,8 @@ def _output(parser: CommandParser) -> None:
     group.add_argument("--out", type=Path, metavar="DIR", help="the run's folder itself, new or empty")
     group.add_argument("--resume", type=Path, nargs="?", const=Path("weights/last.pt"), metavar="FILE.pt",
                        help="go on with the interrupted run of this checkpoint (weights/last.pt is the last run's) with all "
-                            "its flags; the result is that of an uninterrupted run")
+                            "its flags; on a CPU, with as many threads and processes, the result is that of an "
+                            "uninterrupted run")
     group.add_argument("--nosave", action="store_true", help="write checkpoints after the last epoch only")
     group.add_argument("--tensorboard", choices=("auto", "on", "off"), default="auto",
                        help="logs for `tensorboard --logdir runs`; auto: if it is installed")
@@ -159,6 +165,10 @@ def _non_negative(text: str) -> float:
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is too small; write 0 or more")
     return value
+
+
+def _layers(text: str) -> int | str:
+    return text if text == "backbone" else non_negative_int(text)
 
 
 def _strength(text: str) -> float | str:

@@ -18,7 +18,7 @@ from utils.atomic import made_folder
 from utils.cli.arguments import CommandParser
 from utils.cli.progress import progress_bar
 from utils.cli.run import INTERRUPTED
-from utils.errors import OutputError
+from utils.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
     from utils.training.run_folder import RunFolder
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 RUNS, WEIGHTS = Path("runs"), Path("weights")
-_NOT_RESTORED = frozenset({"resume", "out", "name", "device", "threads", "verbose", "quiet", "workers", "tensorboard"})
-_HARMLESS = frozenset({"epochs", "nosave", "notest", "test_every"})  # of those restored: these change no step of an epoch
+_NOT_RESTORED = frozenset({"resume", "out", "name", "device", "verbose", "quiet", "workers", "tensorboard"})
+_HARMLESS = frozenset({"nosave", "notest", "test_every"})  # of those restored: these change no step
+_FIXED = frozenset({"cfg", "arch", "width_multiple", "weights", "img_size", "transfer", "freeze", "optimizer"})
+"""Of those restored: what the checkpoint is made of, so that another value would have no effect, or no meaning."""
 
 
 def run_training(args: argparse.Namespace, parser: CommandParser, argv: Sequence[str] | None) -> int:
@@ -51,7 +53,11 @@ def run_training(args: argparse.Namespace, parser: CommandParser, argv: Sequence
 
 
 def _restored(parser: CommandParser, argv: Sequence[str] | None, saved: Mapping[str, Any]) -> argparse.Namespace:
-    """The flags of the interrupted run, where the command line does not say otherwise."""
+    """The flags of the interrupted run, where the command line does not say otherwise.
+
+    Raises:
+        OptionError: it says otherwise of something that cannot change on the way.
+    """
     from utils.cli.training.setup import plain_arguments
 
     known = {action.dest for action in parser._actions}
@@ -61,6 +67,10 @@ def _restored(parser: CommandParser, argv: Sequence[str] | None, saved: Mapping[
     args = parser.parse_args(argv)
     now = plain_arguments(args)
     changed = [name for name in defaults if name not in _HARMLESS and now[name] != saved[name]]
+    fixed = [f"--{name}" for name in changed if name in _FIXED]
+    if fixed:
+        raise OptionError(", ".join(fixed), "cannot change in a training that goes on",
+                          "leave it out, or begin a new training from the checkpoint: --weights instead of --resume")
     if changed:
         _logger.warning("going on with another %s than before, so the result is not that of an uninterrupted run",
                         ", ".join(f"--{name}" for name in changed))
@@ -92,6 +102,7 @@ def _train(args: argparse.Namespace, resumable: Any, processes: Any) -> int:
     folder = run = watch = None
     interrupted = False
     with ExitStack() as stack:
+        stack.callback(trainer.batches.close)
         if processes.is_main:
             folder = resumable.path.resolve().parent if resumable else stack.enter_context(_new_folder(args, trainer))
             run = RunFolder(folder, inputs.cfg_name)
@@ -175,7 +186,8 @@ def _graceful_interrupt(trainer: Any) -> Iterator[None]:
         if trainer.stopping:
             raise KeyboardInterrupt
         trainer.stop()
-        sys.stderr.write("\nstopping after this step, and saving; Ctrl-C again stops at once, without saving\n")
+        if trainer.processes.is_main:
+            sys.stderr.write("\nstopping after this step, and saving; Ctrl-C again stops at once, without saving\n")
 
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -10,9 +10,9 @@ from contextlib import AbstractContextManager
 from models import Darknet
 from utils.cli.arguments import letterboxed
 from utils.cli.training.inputs import TrainingInputs
+from utils.darknet import Network
 from utils.datasets import (
     AugmentationOptions,
-    DetectionDataset,
     ImageCache,
     MultiScale,
     TrainingBatches,
@@ -21,13 +21,13 @@ from utils.datasets import (
     image_weights,
     scan_images,
 )
-from utils.errors import DataError, OptionError
+from utils.errors import OptionError
 from utils.sparsity import SelfTuningStrength, Sparsity, SparsityOptions
 from utils.training.distributed import Processes
 from utils.training.ema import ModelEma
 from utils.training.hyperparameters import Hyperparameters, hyperparameters
 from utils.training.learning_rate import LearningRate
-from utils.training.loss_of_network import loss_of_network, recipe_of
+from utils.training.loss_of_network import FROM_THE_CFG, loss_of_network, recipe_of
 from utils.training.memory import check_batch_fits
 from utils.training.optimizer import build_optimizer, freeze, freeze_all_but_heads
 from utils.training.precision import Precision
@@ -53,11 +53,19 @@ def build_trainer(args: argparse.Namespace, inputs: TrainingInputs, processes: P
     """
     network = inputs.network
     recipe = recipe_of(network) if args.recipe == "auto" else args.recipe
-    hyp = hyperparameters(network, recipe).changed(dict(args.hyp))
+    changes = dict(args.hyp)
+    without_effect = sorted(FROM_THE_CFG & changes.keys()) if recipe == "darknet" else ()
+    if without_effect:
+        raise OptionError("--hyp", f"{', '.join(without_effect)} would change nothing: with the recipe darknet the heads of "
+                          f"{network.path} say it", "change iou_normalizer=, obj_normalizer=, cls_normalizer= or "
+                          "iou_thresh= there, or give --recipe ancestor")
+    hyp = hyperparameters(network, recipe).changed(changes)
     if args.lr0 is not None:
         hyp = hyp.changed({"lr0": args.lr0})
     precision = Precision.of(args.amp, processes.device)
-    check_batch_fits(network, args.batch_size, processes.device)
+    scales = _scales(args, network)
+    check_batch_fits(network.resized(*scales.largest((network.net.height, network.net.width))) if scales else network,
+                     args.batch_size, processes.device)
 
     loss = loss_of_network(network, hyp.as_dict(), recipe)
     model = Darknet(network, init=False).initialise(args.seed)
@@ -72,12 +80,12 @@ def build_trainer(args: argparse.Namespace, inputs: TrainingInputs, processes: P
     optimizer = build_optimizer(model, args.optimizer, lr=hyp.lr0, momentum=hyp.momentum,
                                 weight_decay=hyp.weight_decay)
     learning_rate = LearningRate(hyp.lr0, args.schedule, epochs=args.epochs, steps_per_epoch=steps,
-                                 warmup_epochs=args.warmup_epochs, literal_warmup=args.literal_warmup)
+                                 final=args.final_lr, warmup_epochs=args.warmup_epochs, literal_warmup=args.literal_warmup)
     model, optimizer = precision.prepare(model, optimizer)
     options = TrainingOptions(args.epochs, args.accumulate, args.clip, args.seed,
                               0 if args.notest else args.test_every)
-    return Trainer(model, batches, loss, options, optimizer=optimizer, learning_rate=learning_rate, precision=precision, processes=processes,
-                   ema=None if args.no_ema else ModelEma(model),
+    return Trainer(model, batches, loss, options, optimizer=optimizer, learning_rate=learning_rate,
+                   precision=precision, processes=processes, ema=None if args.no_ema else ModelEma(model),
                    sparsity=_sparsity(args, model, hyp, learning_rate, steps) if args.sr else None,
                    frozen=frozen, sync_bn=args.sync_bn,
                    evaluate=_validation(args, inputs, processes, bar, letterbox=letterbox))
@@ -102,16 +110,23 @@ def _batches(args: argparse.Namespace, inputs: TrainingInputs, hyp: Hyperparamet
     if args.cache_images:
         with bar("caching images", len(scan)) as advance:
             cache = ImageCache.filled(scan, size, letterbox=letterbox, workers=max(1, args.workers), advance=advance)
-    augmentation = AugmentationOptions.none() if args.no_augment else hyp.augmentation()
+    augmentation = (AugmentationOptions.none() if args.no_augment else
+                    hyp.augmentation(literal_mosaic=args.literal_mosaic))
     dataset = TrainingDataset(scan, augmentation, letterbox=letterbox, channels=network.net.channels, seed=args.seed,
                               cache=cache, strict=args.strict)
     chances = image_weights(scan.labels, class_weights(scan.labels, len(inputs.names))) if args.img_weights else None
     close = args.epochs // 10 if args.close_mosaic is None else args.close_mosaic
     return TrainingBatches(
         dataset, args.batch_size, size, workers=args.workers, seed=args.seed, rect=args.rect,
-        multi_scale=MultiScale.around(max(size), every=10 * args.accumulate) if args.multi_scale else None,
+        multi_scale=_scales(args, network),
         image_weights=None if chances is None else lambda epoch: chances, rank=processes.rank, world=processes.world,
         mosaic_until_epoch=max(0, args.epochs - close))
+
+
+def _scales(args: argparse.Namespace, network: Network) -> MultiScale | None:
+    if not args.multi_scale:
+        return None
+    return MultiScale.around(max(network.net.height, network.net.width), every=10 * args.accumulate)
 
 
 def _sparsity(args: argparse.Namespace, model: Darknet, hyp: Hyperparameters, learning_rate: LearningRate,
@@ -129,13 +144,10 @@ def _sparsity(args: argparse.Namespace, model: Darknet, hyp: Hyperparameters, le
 
 def _validation(args: argparse.Namespace, inputs: TrainingInputs, processes: Processes, bar: Bar, *,
                 letterbox: bool) -> Validation:
-    problems: list[DataError] | None = None if args.strict else []
-    dataset = DetectionDataset.read(inputs.valid, inputs.names, problems=problems)
-    for problem in (problems or [])[:10]:
-        _logger.warning("%s (left out)", problem)
-    if not len(dataset):
-        raise DataError(inputs.valid, "lists no image that could be read", "check the list that valid= names")
-    return Validation(dataset, inputs.network, inputs.names, letterbox=letterbox, rect=args.rect,
+    with bar("reading labels", 0) as advance:
+        scan = scan_images(inputs.valid, len(inputs.names), strict=args.strict, workers=max(1, args.workers),
+                           advance=advance)
+    return Validation(scan.dataset(inputs.names), inputs.network, inputs.names, letterbox=letterbox, rect=args.rect,
                       batch_size=args.batch_size, workers=args.workers, processes=processes, bar=bar)
 
 
