@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
