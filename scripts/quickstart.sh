@@ -54,7 +54,7 @@ if (( given == 0 )); then
     local name="$1" cfg="$2" weights="$3" epochs="$4"
     shift 4
     "$VENV_PYTHON" -u train.py --cfg "$cfg" ${weights:+--weights "$weights"} --data "$DATA" --out "$out/$name" \
-      --epochs "$epochs" --batch-size 8 --accumulate 1 --lr0 0.02 --schedule cosine --cache-images \
+      --epochs "$epochs" --batch-size 8 --accumulate 1 --schedule cosine --hyp giou=10 obj_pw=1 --cache-images \
       --test-every 5 --seed "$SEED" "$@"
   }
   step "a drawn data set" data/draw_demo.py --out "$out/demo" --images "$IMAGES" --seed "$SEED"
@@ -62,9 +62,9 @@ if (( given == 0 )); then
   step "a small network for it" make_cfg.py "$ARCHITECTURE" --anchors-from "$DATA" --width "$SIZE" \
     --width-multiple "$WIDTH_MULTIPLE" --seed "$SEED" -o "$CFG"
   echo; echo "== train it"
-  train baseline "$CFG" "" "$EPOCHS"
+  train baseline "$CFG" "" "$EPOCHS" --adam --lr0 0.001
   echo; echo "== train it with sparsity: batch-norm scales are pressed towards 0"
-  train sparse "$CFG" "$out/baseline/last.weights" "$EPOCHS" -sr --s auto --target-sparsity "$SPARSITY"
+  train sparse "$CFG" "$out/baseline/last.weights" "$EPOCHS" --lr0 0.02 -sr --s auto --target-sparsity "$SPARSITY"
   WEIGHTS="$out/sparse/last.weights"
 else
   pruned="$root/$out/yours"
@@ -79,7 +79,7 @@ step "prune, verify and measure" "$root/slim_prune.py" --cfg "$CFG" --weights "$
 if (( given == 0 )); then
   smaller=("$pruned"/*.cfg "$pruned"/*.weights)
   echo; echo "== fine-tune the smaller network"
-  train tuned "${smaller[0]}" "${smaller[1]}" "$TUNE_EPOCHS"
+  train tuned "${smaller[0]}" "${smaller[1]}" "$TUNE_EPOCHS" --adam --lr0 0.0005
   tuned=("$out"/tuned/*.cfg "$out/tuned/last.weights")
   step "does OpenCV compute the same from the two files?" verify.py --cfg "${tuned[0]}" --weights "${tuned[1]}"
   step "all of them" compare.py --data "$DATA" \

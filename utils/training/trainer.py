@@ -28,8 +28,6 @@ from utils.training.precision import Precision
 
 _logger = logging.getLogger(__name__)
 
-_logger = logging.getLogger(__name__)
-
 Evaluate = Callable[[Darknet, Callable[[], bool]], Mapping[str, float]]
 """evaluate(model, stopping): precision, recall, f1, map50, map; may raise StopEvaluation where stopping() says so."""
 
