@@ -12,7 +12,7 @@ _COLUMNS: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("map", "mAP@.5:.95", units.score),
     ("f1", "F1", units.score),
     ("parameters", "parameters", units.count),
-    ("gflops", "GFLOPs", lambda value: "" if value is None else f"{value:.3f}"),
+    ("gflops", "GFLOPs", units.gflops),
     ("file_bytes", ".weights", units.file_size),
 )
 _LATENCY = "_ms"

@@ -13,7 +13,7 @@ _ROWS: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("map", "mAP@0.5:0.95 (COCO)", units.score),
     ("channels", "channels that can be pruned", units.count),
     ("parameters", "parameters", units.count),
-    ("gflops", "GFLOPs (2 per multiply-add)", lambda value: "" if value is None else f"{value:.3f}"),
+    ("gflops", "GFLOPs (2 per multiply-add)", units.gflops),
     ("file_bytes", ".weights file", units.file_size),
     ("latency_ms", "latency, median", units.milliseconds),
     ("latency_p95_ms", "latency, p95", units.milliseconds),

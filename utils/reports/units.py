@@ -82,3 +82,8 @@ def _scaled(value: float | None, units: tuple[str, ...], from_: int) -> str:
     if round(abs(value) / 1000**power, 2) >= 1000 and power < len(units) - 1:  # 999 999 is 1.00 M, not 1000.00 k
         power += 1
     return f"{value / 1000**power:.2f}{units[power]}"
+
+
+def gflops(value: float | None) -> str:
+    """Billions of operations: `2.064`; nothing for None."""
+    return "" if value is None else f"{value:.3f}"

@@ -1,4 +1,4 @@
-"""Training and judging networks: so far evaluation with any engine, and detection in pictures."""
+"""Training and judging networks. Here: evaluation with any engine, detection in pictures; the loop is in trainer.py."""
 
 from utils.training.decoding import HeadDecoder, Selection
 from utils.training.detector import Detector
