@@ -188,6 +188,25 @@ def test_a_process_that_is_killed_is_a_plain_error_and_the_next_epoch_works(data
         assert len(list(batches.epoch(0))) == 9
 
 
+class DiesOnTheWay:
+    """A loader whose process dies while the batch it made is handed over."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __iter__(self):
+        raise self.error
+        yield
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "Connection reset by peer"), EOFError()])
+def test_a_process_that_dies_while_it_hands_a_batch_over_is_the_same_error(dataset, error, monkeypatch):
+    monkeypatch.setattr("utils.datasets.training_batches._loader", lambda *args: DiesOnTheWay(error))
+    with TrainingBatches(dataset, 2, (64, 64), workers=1) as batches, \
+            pytest.raises(DataError, match="one of them died"):
+        list(batches.epoch(0))
+
+
 SCRIPT = """
 import sys, time, torch
 from utils.datasets import AugmentationOptions, TrainingBatches, TrainingDataset, scan_images
@@ -227,8 +246,8 @@ def test_ctrl_c_is_heard_once_and_a_killed_training_leaves_no_processes(scan):
     killed.kill()
     os.killpg(interrupted.pid, signal.SIGINT)
     _, said = interrupted.communicate(timeout=20)
-    assert said.count("Traceback") == 1
-    assert said.rstrip().endswith("KeyboardInterrupt")
+    assert "KeyboardInterrupt" in said
+    assert "Process-" not in said  # so a reading process begins what it says, had it heard Ctrl-C
     assert wait_until(lambda: not any(map(alive, readers)), 5)
     killed.communicate()
     assert wait_until(lambda: not any(map(alive, orphans)), 4)

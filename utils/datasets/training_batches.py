@@ -12,7 +12,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -138,7 +138,8 @@ class TrainingBatches:
         loader, self._loader = self._loader, None
         running = getattr(loader, "_iterator", None)
         if running is not None:
-            running._shutdown_workers()  # it goes by itself only once nobody, no traceback either, holds the iterator
+            with suppress(RuntimeError):  # of torch's signal handler, which tells at any moment that a process died
+                running._shutdown_workers()  # it goes by itself only once nobody, no traceback either, holds the iterator
             for worker in running._workers:
                 worker.kill()  # those that hang, in a network drive say
 
@@ -153,8 +154,8 @@ class TrainingBatches:
             atexit.register(_close, weakref.ref(self))
         try:
             yield from results
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error) or "Caught" in str(error):
+        except (RuntimeError, OSError, EOFError) as error:  # the last two: it died while a batch of its was on the way here
+            if "Caught" in str(error) or (isinstance(error, RuntimeError) and "DataLoader worker" not in str(error)):
                 raise  # "Caught ...": an exception of ours in there, with its traceback
             self.close()
             raise DataError("reading processes", f"one of them died ({error})",
