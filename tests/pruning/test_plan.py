@@ -87,7 +87,7 @@ def test_plans_differ_if_one_channel_differs():
 @pytest.mark.parametrize(("text", "said"), [
     ("", "is not JSON"),
     ("[1, 2]", "is JSON, but no plan"),
-    ('{"format": "bonsai plan", "version": 2}', "version 2, this Bonsai reads 1"),
+    ('{"format": "bonsai plan", "version": 3}', "version 3, this Bonsai reads 1 to 2"),
     ('{"format": "bonsai plan", "version": 1}', "damaged plan"),
     ('{"format": "bonsai plan", "version": 1, "strategy": "s", "parameters": {}, "fingerprint": "f", "keep": '
      '{"0": {"filters": 4, "channels": "x"}}}', "damaged plan"),

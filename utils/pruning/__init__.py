@@ -6,14 +6,14 @@ from utils.pruning.costs import LayerWidth, NetworkCost, PruningSummary, summari
 from utils.pruning.groups import Balance, ChannelGroups, channel_groups
 from utils.pruning.importance import gamma_importance
 from utils.pruning.keep import Keep
-from utils.pruning.offset import Fold, Offset, activation_offset
+from utils.pruning.offset import FOLDS, Fold, FoldName, Offset, activation_offset
 from utils.pruning.plan import Plan, keep_everything
 from utils.pruning.selection import check_kept, kept_classes, plan_of
 from utils.pruning.slim import slim_plan
-from utils.pruning.surgery import apply_plan, masked_weights
+from utils.pruning.surgery import CarriedOut, apply_plan, carried_out, masked_weights
 
 __all__ = [
-    "Balance", "ChannelGroups", "ClassScores", "Fold", "Keep", "LayerWidth", "NetworkCost", "Offset", "Plan",
-    "PruningSummary", "activation_offset", "apply_plan", "channel_groups", "check_kept", "completed",
+    "FOLDS", "Balance", "CarriedOut", "ChannelGroups", "ClassScores", "Fold", "FoldName", "Keep", "LayerWidth", "NetworkCost", "Offset", "Plan",
+    "PruningSummary", "activation_offset", "apply_plan", "carried_out", "channel_groups", "check_kept", "completed",
     "gamma_importance", "keep_everything", "kept_classes", "masked_weights", "plan_of", "slim_plan", "summarize",
 ]

@@ -1,4 +1,8 @@
-"""What removed channels emit: a constant per channel, carried from layer to layer in float64."""
+"""What removed channels emit: a constant per channel, carried from layer to layer in float64.
+
+A removed residual block leaves constants, too: its last convolution added act(beta) to channels that stay. So a constant
+is what a layer's output will lack once the plan is carried out: all of a removed channel, a summand of one that stays.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +20,10 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """The output of a layer's removed channels.
+    """What a layer's output lacks.
 
-    values: float64, shape (C,); the channel's value, 0 where the channel is kept.
-    exact: bool, shape (C,); whether every pixel has the value, or only those away from the border.
+    values: float64, shape (C,); the value of a removed channel, what is missing from one that stays (mostly 0).
+    exact: bool, shape (C,); whether every pixel lacks this value, or only those away from the border.
     """
 
     values: np.ndarray
@@ -30,9 +34,13 @@ class Constant:
         """Nothing is removed."""
         return cls(np.zeros(channels), np.ones(channels, dtype=bool))
 
-    def only(self, removed: np.ndarray) -> Constant:
-        """The same for removed channels, nothing for the others."""
-        return Constant(np.where(removed, self.values, 0.0), self.exact | ~removed)
+    def only(self, channels: np.ndarray) -> Constant:
+        """The same for these channels, nothing for the others."""
+        return Constant(np.where(channels, self.values, 0.0), self.exact | ~channels)
+
+    def with_values(self, values: np.ndarray, channels: np.ndarray) -> Constant:
+        """Other values for these channels."""
+        return Constant(np.where(channels, values, self.values), self.exact)
 
 
 def pads(layer: Layer) -> bool:
@@ -40,30 +48,45 @@ def pads(layer: Layer) -> bool:
     return layer.options.padding > 0
 
 
-def fresh_constant(layer: Layer, arrays: Arrays) -> Constant:
-    """What a convolution emits where its gamma is 0 (or its kernel, without batch norm): act(beta)."""
-    shift = arrays["beta" if layer.options.batch_normalize else "bias"].astype(np.float64)
+def emitted(layer: Layer, shift: np.ndarray) -> Constant:
+    """What a convolution emits where its kernel gives `shift` at every pixel; float64, shape (filters,)."""
     return _blurred(layer, activated(layer.options.activation, shift), np.ones(len(shift), dtype=bool))
 
 
-def depthwise_constant(layer: Layer, x: Constant, arrays: Arrays) -> Constant:
-    """What a depthwise convolution makes of constants; its own batch norm stays in force."""
+def own_shift(layer: Layer, arrays: Arrays) -> np.ndarray:
+    """What comes before the activation where gamma is 0 (or the kernel, without batch norm), float64, (filters,)."""
+    return arrays["beta" if layer.options.batch_normalize else "bias"].astype(np.float64)
+
+
+def depthwise_shift(layer: Layer, x: Constant, arrays: Arrays) -> np.ndarray:
+    """What comes before the activation of a depthwise convolution that reads constants, away from the border."""
+    values = depthwise_taps(x, arrays)
+    return normalized(values, arrays) if layer.options.batch_normalize else values + arrays["bias"].astype(np.float64)
+
+
+def depthwise_taps(x: Constant, arrays: Arrays) -> np.ndarray:
+    """What a depthwise kernel makes of constants inside the map, before batch norm or bias; float64, (filters,)."""
     taps = arrays["weight"].sum(axis=(1, 2, 3), dtype=np.float64)
-    times = len(taps) // len(x.values)
-    values = np.repeat(x.values, times)
-    exact = np.repeat(x.exact & ((x.values == 0) | (not pads(layer))), times)
-    if layer.options.batch_normalize:
-        values = normalized(taps * values, arrays)
-    else:
-        values = taps * values + arrays["bias"].astype(np.float64)
-    return _blurred(layer, activated(layer.options.activation, values), exact)
+    return taps * np.repeat(x.values, len(taps) // len(x.values))
 
 
-def passed_on(layer: Layer, inputs: Sequence[Constant], arrays: Arrays) -> Constant:
-    """What a layer other than a convolution makes of constants; kept channels come out as anything."""
+def passed_on(layer: Layer, inputs: Sequence[Constant], arrays: Arrays, removed: np.ndarray) -> Constant:
+    """What a layer other than a convolution makes of constants.
+
+    removed: bool, shape (C,): which channels of its output go. What others lack passes through layers that add and copy,
+    [batchnorm] included. A layer that bends it is not exact any more, and nothing is taken to be missing behind it.
+    """
     if isinstance(layer.rule, Fixed):
-        return Constant.zero(layer.shape.channels)
-    return PASSED_ON[layer.kind](layer, inputs, arrays)
+        lacks = any(x.values.any() for x in inputs)
+        return Constant(np.zeros(layer.shape.channels), np.full(layer.shape.channels, not lacks))
+    pass_on = PASSED_ON[layer.kind]
+    out = pass_on(layer, inputs, arrays)
+    if layer.kind == "batchnorm":
+        zero = pass_on(layer, [Constant.zero(len(out.values))], arrays)
+        return out.with_values(out.values - zero.values, ~removed)
+    if layer.kind in _BENDING or (layer.kind == "shortcut" and layer.options.activation != "linear"):
+        return Constant(np.where(removed, out.values, 0.0), np.where(removed, out.exact, ~_touched(layer, inputs)))
+    return out
 
 
 def activated(name: str, values: np.ndarray) -> np.ndarray:
@@ -142,6 +165,17 @@ def _product(layer: Layer, inputs: Sequence[Constant], arrays: Arrays) -> Consta
     exact = (a.exact & b.exact) | (a.exact & (a.values == 0)) | (b.exact & (b.values == 0))
     return Constant(activated(layer.options.activation, a.values * b.values), exact)
 
+
+def _touched(layer: Layer, inputs: Sequence[Constant]) -> np.ndarray:
+    """Which output channels read a constant other than 0; bool, shape (C,)."""
+    touched = np.zeros(layer.shape.channels, dtype=bool)
+    for x in inputs:
+        width = min(len(touched), len(x.values))
+        touched[:width] |= x.values[:width] != 0
+    return touched
+
+
+_BENDING = frozenset({"activation", "scale_channels", "sam"})
 
 PassOn = Callable[[Layer, Sequence[Constant], Arrays], Constant]
 

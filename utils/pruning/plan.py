@@ -15,42 +15,47 @@ from utils.darknet import Network
 from utils.errors import PlanError
 from utils.pruning.keep import Keep
 
-_FORMAT, _VERSION = "bonsai plan", 1
+_FORMAT, _VERSION = "bonsai plan", 2  # version 1 knew no blocks
 
 Parameter = int | float | str | bool | None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which output channels of each convolution survive. Nothing is cut before `apply_plan`.
+    """Which residual blocks go, and which output channels of each other convolution survive.
+
+    Nothing is cut before `apply_plan`.
 
     strategy, parameters: who decided, and how it was asked.
     fingerprint: `Network.fingerprint` of the only network that it belongs to.
-    keep: layer index to Keep. Strategies list every convolution; one that is not listed keeps all it has.
+    keep: layer index to Keep. Strategies list every convolution that stays; one that is not listed keeps all it has.
+    blocks: the [shortcut] layers whose residual blocks go whole (see blocks.py), in layer order.
     """
 
     strategy: str
     parameters: Mapping[str, Parameter]
     fingerprint: str
     keep: Mapping[int, Keep] = field(repr=False)
+    blocks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
         object.__setattr__(self, "keep", MappingProxyType({i: self.keep[i] for i in sorted(self.keep)}))
+        object.__setattr__(self, "blocks", tuple(sorted(set(self.blocks))))
 
     def __hash__(self) -> int:
-        return hash((self.strategy, self.fingerprint, tuple(self.keep.items())))
+        return hash((self.strategy, self.fingerprint, tuple(self.keep.items()), self.blocks))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Plan, (self.strategy, dict(self.parameters), self.fingerprint, dict(self.keep))
+        return Plan, (self.strategy, dict(self.parameters), self.fingerprint, dict(self.keep), self.blocks)
 
     def __str__(self) -> str:
         return self.summary()
 
     @property
     def keeps_everything(self) -> bool:
-        """Whether no channel goes."""
-        return all(keep.is_whole for keep in self.keep.values())
+        """Whether nothing goes."""
+        return not self.blocks and all(keep.is_whole for keep in self.keep.values())
 
     def summary(self) -> str:
         """Lines of text: the strategy, the sum, and each layer that loses channels."""
@@ -58,6 +63,7 @@ class Plan:
         total = sum(keep.filters for keep in self.keep.values())
         kept = sum(len(keep) for keep in self.keep.values())
         lines = [f"{self.strategy}({asked}): {kept} of {total} channels stay"]
+        lines += [f"  the residual block of layer {layer} goes" for layer in self.blocks]
         lines += [f"  layer {layer:3d}: {keep.filters:4d} -> {len(keep):4d}"
                   for layer, keep in self.keep.items() if not keep.is_whole]
         return "\n".join(lines)
@@ -72,6 +78,7 @@ class Plan:
             "fingerprint": self.fingerprint,
             "keep": {str(layer): {"filters": keep.filters, "channels": list(keep.channels)}
                      for layer, keep in self.keep.items()},
+            "blocks": list(self.blocks),
         })
 
     @classmethod
@@ -88,8 +95,8 @@ class Plan:
         if not isinstance(data, dict) or data.get("format") != _FORMAT:
             raise PlanError(where, f'is JSON, but no plan (it lacks "format": "{_FORMAT}")',
                             "give a file that a pruning command wrote")
-        if data.get("version") != _VERSION:
-            raise PlanError(where, f"is a plan of version {data.get('version')}, this Bonsai reads {_VERSION}",
+        if data.get("version") not in (1, _VERSION):
+            raise PlanError(where, f"is a plan of version {data.get('version')}, this Bonsai reads 1 to {_VERSION}",
                             "make the plan again, or use the Bonsai that wrote it")
         try:
             return _plan_of_json(data)
@@ -104,7 +111,8 @@ def _plan_of_json(data: Mapping[str, Any]) -> Plan:
     keep = {int(layer): Keep(index(entry["filters"]), tuple(index(c) for c in entry["channels"]))
             for layer, entry in data["keep"].items()}
     parameters = {str(name): _parameter(name, value) for name, value in dict(data["parameters"]).items()}
-    return Plan(str(data["strategy"]), parameters, str(data["fingerprint"]), keep)
+    return Plan(str(data["strategy"]), parameters, str(data["fingerprint"]), keep,
+                tuple(index(block) for block in data.get("blocks", ())))
 
 
 def _parameter(name: str, value: Any) -> Parameter:

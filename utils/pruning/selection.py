@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,18 +13,41 @@ from utils.pruning.groups import ChannelGroups
 from utils.pruning.keep import Keep
 from utils.pruning.plan import Parameter, Plan
 
+if TYPE_CHECKING:
+    from utils.pruning.blocks import ResidualBlock
+
 
 def plan_of(network: Network, groups: ChannelGroups, kept: np.ndarray, strategy: str,
-            parameters: Mapping[str, Parameter]) -> Plan:
-    """The plan that keeps the classes for which `kept`, shape (groups.count,), is True.
+            parameters: Mapping[str, Parameter], blocks: Collection[int] = ()) -> Plan:
+    """The plan that keeps the classes for which `kept`, shape (groups.count,), is True, and loses `blocks` whole.
 
     Raises:
-        PlanError: as `check_kept`.
+        PlanError: as `check_kept`, or a block that cannot go.
     """
-    check_kept(network, groups, kept)
+    removed = removed_layers(chosen_blocks(network, blocks))
+    check_kept(network, groups, kept, removed)
     keep = {layer.index: Keep.of_flags(kept[groups.vectors[layer.index]])
-            for layer in network.layers if layer.kind == "convolutional"}
-    return Plan(strategy, parameters, network.fingerprint, keep)
+            for layer in network.layers if layer.kind == "convolutional" and layer.index not in removed}
+    return Plan(strategy, parameters, network.fingerprint, keep, tuple(blocks))
+
+
+def chosen_blocks(network: Network, shortcuts: Collection[int]) -> tuple[ResidualBlock, ...]:
+    """The residual blocks that end in these [shortcut] layers; PlanError where one cannot go."""
+    if not shortcuts:
+        return ()
+    from utils.pruning.blocks import residual_blocks
+
+    known = {block.shortcut: block for block in residual_blocks(network)}
+    for index in shortcuts:
+        if index not in known:
+            raise PlanError(network.path, f"the plan removes the residual block of layer {index}, which ends none that "
+                            "can go", f"name some of {', '.join(map(str, known)) or 'no layer: this network has none'}")
+    return tuple(known[index] for index in sorted(set(shortcuts)))
+
+
+def removed_layers(blocks: Collection[ResidualBlock]) -> frozenset[int]:
+    """The layers that go with these blocks."""
+    return frozenset(layer for block in blocks for layer in block.layers)
 
 
 def kept_classes(network: Network, groups: ChannelGroups, plan: Plan) -> np.ndarray:
@@ -31,38 +55,45 @@ def kept_classes(network: Network, groups: ChannelGroups, plan: Plan) -> np.ndar
 
     Raises:
         PlanError: the plan was made for another network, removes a tied channel in one place only, removes a fixed
-            channel, keeps blocks of unequal width, or leaves a layer without channels.
+            channel, keeps blocks of unequal width, leaves a layer without channels, or removes a residual block that
+            cannot go.
     """
     if plan.fingerprint != network.fingerprint:
         raise PlanError(network.path, "is not the network that this plan was made for (their fingerprints differ)",
                         "use the cfg from which the plan was made, or make a new plan")
+    removed = removed_layers(chosen_blocks(network, plan.blocks))
     kept = np.ones(groups.count, dtype=bool)
     for index, keep in plan.keep.items():
-        _check_entry(network, index, keep)
+        _check_entry(network, index, keep, removed)
         kept[groups.vectors[index][~keep.flags]] = False
-    _check_ties(network, groups, plan, kept)
-    check_kept(network, groups, kept)
+    _check_ties(network, groups, plan, kept, removed)
+    check_kept(network, groups, kept, removed)
     return kept
 
 
-def check_kept(network: Network, groups: ChannelGroups, kept: np.ndarray) -> None:
-    """Raise a PlanError unless the network can lose exactly the classes for which `kept` is False."""
+def check_kept(network: Network, groups: ChannelGroups, kept: np.ndarray, removed: Collection[int] = ()) -> None:
+    """Raise a PlanError unless the network can lose exactly the classes for which `kept` is False.
+
+    Layers in `removed` go whole, and ask for nothing.
+    """
     wrong = np.flatnonzero(groups.fixed & ~kept)
     if len(wrong):
         layer, channel = _place(network, groups, int(wrong[0]))
         raise PlanError(layer.where, f"the plan removes channel {channel} of layer {layer.index}, which must stay "
                         f"({groups.reason(int(wrong[0]))})", "keep it")
     for layer in network.layers:
-        if not kept[groups.vectors[layer.index]].any():
+        if layer.index not in removed and not kept[groups.vectors[layer.index]].any():
             raise PlanError(layer.where, f"the plan leaves layer {layer.index} without channels", "keep at least one")
     for balance in groups.balances:
         counts = balance.counts(kept)
-        if np.any(counts != counts[0]):
+        if balance.layer not in removed and np.any(counts != counts[0]):
             layer = network.layers[balance.layer]
             raise PlanError(layer.where, f"the plan keeps {', '.join(map(str, counts))} channels in the "
                             f"{balance.blocks} blocks that layer {layer.index} ([{layer.kind}] groups="
                             f"{balance.blocks}) cuts apart", "keep equally many in each block")
     for layer, widths in overread_shortcuts(network, groups, kept):
+        if layer.index in removed:
+            continue
         raise PlanError(layer.where, f"with this plan the shortcut adds a source of {widths[0]} channels to a sum of "
                         f"{widths[1]}, which Darknet takes for {widths[1]} because the source's own input has as many: "
                         "it reads past the end", "keep one channel more, or one less, of that input")
@@ -91,21 +122,25 @@ def overread_shortcuts(network: Network, groups: ChannelGroups,
             yield layer, (own, total)
 
 
-def _check_entry(network: Network, index: int, keep: Keep) -> None:
+def _check_entry(network: Network, index: int, keep: Keep, removed: Collection[int]) -> None:
     if not 0 <= index < len(network.layers) or network.layers[index].kind != "convolutional":
         kind = f"a [{network.layers[index].kind}]" if 0 <= index < len(network.layers) else "not there"
         raise PlanError(network.path, f"the plan names layer {index}, which is {kind}",
                         "a plan lists convolutional layers; the others follow from them")
     layer = network.layers[index]
+    if index in removed:
+        raise PlanError(layer.where, f"the plan keeps channels of layer {index} and removes the residual block around it",
+                        "leave out one of the two")
     if keep.filters != layer.shape.channels:
         raise PlanError(layer.where, f"the plan counts {keep.filters} channels in layer {index}, it has "
                         f"{layer.shape.channels}", "make a new plan from this cfg")
 
 
-def _check_ties(network: Network, groups: ChannelGroups, plan: Plan, kept: np.ndarray) -> None:
+def _check_ties(network: Network, groups: ChannelGroups, plan: Plan, kept: np.ndarray,
+                removed: Collection[int]) -> None:
     """A class is kept by all its convolutions or by none."""
     for layer in network.layers:
-        if layer.kind != "convolutional":
+        if layer.kind != "convolutional" or layer.index in removed:
             continue
         vector = groups.vectors[layer.index]
         keep = plan.keep.get(layer.index)

@@ -7,49 +7,98 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from utils.darknet import Fresh, Layer, Network, Same, Weights, check_arrays
+from utils.darknet import Fixed, Fresh, Layer, Network, Same, Weights, check_arrays
+from utils.pruning.carriers import CARRIER_BETA, carriers
+from utils.pruning.constants import depthwise_shift, pads
 from utils.pruning.groups import ChannelGroups, channel_groups
-from utils.pruning.offset import Fold, offset_of_classes
+from utils.pruning.offset import Fold, FoldName, Means, Offset, offset_of_classes
 from utils.pruning.plan import Plan
-from utils.pruning.selection import kept_classes
+from utils.pruning.selection import chosen_blocks, kept_classes, removed_layers
 
 Arrays = Mapping[str, np.ndarray]
 
 
-def apply_plan(network: Network, weights: Weights, plan: Plan) -> tuple[Network, Weights]:
-    """Cut the channels that a plan removes, and fold the constants that they emitted into what reads them.
+def apply_plan(network: Network, weights: Weights, plan: Plan, fold: FoldName = "beta",
+               means: Means | None = None) -> tuple[Network, Weights]:
+    """Cut the channels and residual blocks that a plan removes, and fold the constants that they emitted.
 
-    The result computes what `masked_weights` computes, except near the border behind padded kernels (see offset.py).
+    With the fold "beta" the result computes what `masked_weights` computes, except near the border behind padded kernels
+    (see offset.py); with "exact" also there, for at most one more channel per set of layers that are cut together.
     Nothing given is changed; arrays that no channel was cut from are shared with `weights`. The cfg's text changes in
-    `filters=` (and `groups=` of depthwise convolutions) only. The header's `seen` becomes 0, or Darknet would end the
-    fine-tuning at once. A plan that keeps everything changes no other byte.
+    `filters=` (and `groups=` of depthwise convolutions), and where sections went in references to layers. The header's `seen`
+    becomes 0, or Darknet would end the fine-tuning at once. A plan that keeps everything changes no other byte.
+
+    Args:
+        fold: what becomes of the constants, see `activation_offset`; "exact" and "exact-mean" use carriers.
+        means: measured means of each layer's output, for the two mean folds.
 
     Raises:
         PlanError: the plan does not belong to the network, or cannot be followed (see `kept_classes`).
         WeightsError: the weights do not belong to the network, or are the beginning of a file only.
     """
+    cut = carried_out(network, weights, plan, fold, means)
+    removed = removed_layers(chosen_blocks(network, plan.blocks))
+    changes: dict[int, dict[str, str]] = {}
+    layers: list[Arrays] = []
+    for layer, arrays in zip(cut.network.layers, cut.weights.layers, strict=True):
+        if layer.index in removed:
+            continue
+        flags = _Cut.of(layer, cut.groups, cut.kept | cut.blank)
+        if layer.kind == "convolutional" and not flags.out.all():
+            changes[layer.index] = _options(layer, flags)
+        folded = _folded(layer, arrays, cut.folds.get(layer.index), _Cut.of(layer, cut.groups, cut.blank))
+        layers.append(_cut_arrays(layer, folded, flags))
+    smaller = cut.network.with_options(changes) if changes else cut.network
+    if plan.blocks:
+        from utils.darknet import without_layers
+        from utils.pruning.blocks import stand_ins
+
+        smaller = without_layers(smaller, stand_ins(chosen_blocks(smaller, plan.blocks)))
+    result = Weights(replace(weights.header, seen=0), tuple(layers), len(layers))
+    check_arrays(smaller, result)
+    return smaller, result
+
+
+@dataclass(frozen=True, eq=False)
+class CarriedOut:
+    """A plan worked out for a network: what stays, what stays as a constant, and what is folded.
+
+    network, weights: those given, or with spare channels where a carrier needs room. kept, blank: bool per class of
+    `groups`. offset: as found; folds: as carried out, with carriers.
+    """
+
+    network: Network
+    weights: Weights
+    groups: ChannelGroups
+    kept: np.ndarray
+    blank: np.ndarray
+    folds: Mapping[int, Fold]
+    offset: Offset
+
+    @property
+    def approximate_layers(self) -> tuple[int, ...]:
+        """Layers that the smaller network computes approximately: convolutions at the border, and those that lost it."""
+        return replace(self.offset, folds=self.folds).approximate_layers
+
+
+def carried_out(network: Network, weights: Weights, plan: Plan, fold: FoldName = "beta",
+                means: Means | None = None) -> CarriedOut:
+    """Everything that `apply_plan` decides before it cuts; errors and arguments as there."""
     check_arrays(network, weights)
     groups = channel_groups(network)
     kept = kept_classes(network, groups, plan)
-    folds = offset_of_classes(network, weights, groups, kept).folds
-    changes: dict[int, dict[str, str]] = {}
-    layers: list[Arrays] = []
-    for layer, arrays in zip(network.layers, weights.layers, strict=True):
-        cut = _Cut.of(layer, groups, kept)
-        if layer.kind == "convolutional" and not cut.out.all():
-            changes[layer.index] = _options(layer, cut)
-        layers.append(_cut_arrays(layer, arrays, cut, folds.get(layer.index)))
-    smaller = network.with_options(changes) if changes else network
-    result = Weights(replace(weights.header, seen=0), tuple(layers), weights.held)
-    check_arrays(smaller, result)
-    return smaller, result
+    offset = offset_of_classes(network, weights, groups, kept, plan.blocks, fold, means)
+    if fold not in ("exact", "exact-mean"):
+        return CarriedOut(network, weights, groups, kept, np.zeros_like(kept), offset.folds, offset)
+    found = carriers(network, weights, groups, kept, plan.blocks, offset, int(plan.parameters.get("round_to") or 1))
+    return CarriedOut(network, weights, groups, kept, found.blank, found.folds, offset)
 
 
 def masked_weights(network: Network, weights: Weights, plan: Plan) -> Weights:
     """Weights of full width in which the removed channels are constants: what `apply_plan` cuts, before the cut.
 
-    Where a convolution makes a removed channel its gamma becomes 0, or its kernel without batch norm; beta and bias
-    stay. Depthwise convolutions keep their gamma: what they read is constant already. Other arrays are shared.
+    Where a convolution makes a removed channel its gamma and kernel become 0; beta and bias stay. So it is for the last convolution of a residual block that goes. A depthwise convolution that reads a removed
+    channel and pads emits at every pixel what it would emit inside the map. Other arrays are shared.
 
     Raises:
         PlanError, WeightsError: as `apply_plan`.
@@ -57,16 +106,39 @@ def masked_weights(network: Network, weights: Weights, plan: Plan) -> Weights:
     check_arrays(network, weights)
     groups = channel_groups(network)
     kept = kept_classes(network, groups, plan)
+    blocks = chosen_blocks(network, plan.blocks)
+    gone = removed_layers(blocks)
+    offset = offset_of_classes(network, weights, groups, kept, plan.blocks)
     changes: dict[int, Arrays] = {}
-    for index in groups.producers:
-        removed = ~kept[groups.vectors[index]]
-        if removed.any():
-            arrays = weights.layers[index]
-            name = "gamma" if "gamma" in arrays else "weight"
-            masked = arrays[name].copy()
-            masked[removed] = 0
-            changes[index] = {**arrays, name: masked}
+    for layer, arrays in zip(network.layers, weights.layers, strict=True):
+        if layer.kind != "convolutional" or isinstance(layer.rule, Fixed) or layer.index in gone:
+            continue
+        removed = ~kept[groups.vectors[layer.index]]
+        if not removed.any():
+            continue
+        if not isinstance(layer.rule, Same):
+            changes[layer.index] = silenced(arrays, removed)
+        elif pads(layer):
+            changes[layer.index] = silenced(arrays, removed, depthwise_shift(layer, offset.read_by(layer), arrays))
+    for block in blocks:
+        arrays = weights.layers[block.feeder]
+        changes[block.feeder] = silenced(arrays, np.ones(len(arrays["weight"]), dtype=bool))
     return weights.with_layers(changes)
+
+
+def silenced(arrays: Arrays, rows: np.ndarray, shift: np.ndarray | float | None = None) -> dict[str, np.ndarray]:
+    """A convolution's arrays with these filters constant: kernel and gamma 0.
+
+    rows: bool, shape (filters,). shift: new beta or bias of these filters; None leaves it as it is.
+    """
+    quiet = dict(arrays)
+    for name in {"weight", "gamma"} & set(arrays):
+        quiet[name] = arrays[name].copy()
+        quiet[name][rows] = 0
+    if shift is not None:
+        offset = "beta" if "beta" in arrays else "bias"
+        quiet[offset] = np.where(rows, shift, arrays[offset]).astype(np.float32)
+    return quiet
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,17 +161,39 @@ def _options(layer: Layer, cut: _Cut) -> dict[str, str]:
     return changes
 
 
-def _cut_arrays(layer: Layer, arrays: Arrays, cut: _Cut, fold: Fold | None) -> Arrays:
-    slicer = SLICERS.get(layer.kind)
-    if slicer is None or not arrays:
+def _folded(layer: Layer, arrays: Arrays, fold: Fold | None, blank: _Cut) -> Arrays:
+    """Arrays of full width with the fold in them, and with what carriers need: constants out, columns in."""
+    if layer.kind != "convolutional" or not arrays:
         return arrays
-    sliced = dict(arrays)
-    if fold is not None:
+    folded = dict(arrays)
+    if fold is not None and fold.offset.any():
         name, sign = ("mean", -1) if layer.options.batch_normalize else ("bias", 1)
-        sliced[name] = (arrays[name].astype(np.float64) + sign * fold.offset).astype(np.float32)
-    if cut.out.all() and cut.read.all():
-        return sliced
-    return slicer(layer, sliced, cut)
+        folded[name] = (arrays[name].astype(np.float64) + sign * fold.offset).astype(np.float32)
+    if blank.read.any() and isinstance(layer.rule, Fresh):
+        folded["weight"] = _with_columns(layer, arrays["weight"], fold, blank.read)
+    if blank.out.any():
+        folded = silenced(folded, blank.out, CARRIER_BETA)
+    return folded
+
+
+def _with_columns(layer: Layer, weight: np.ndarray, fold: Fold | None, blank: np.ndarray) -> np.ndarray:
+    """A kernel that ignores constant inputs, but for the carriers that its fold names."""
+    blocks = layer.options.groups
+    result = weight.copy()
+    for rows, columns in zip(np.split(result, blocks), blank.reshape(blocks, -1), strict=True):
+        rows[:, columns] = 0
+    for one in fold.carried if fold is not None else ():
+        rows = slice(one.block * len(weight) // blocks, (one.block + 1) * len(weight) // blocks)
+        lacking = np.flatnonzero(one.shares)
+        result[rows, one.position] = np.einsum("oikl,i->okl", weight[rows, lacking], one.shares[lacking])
+    return result
+
+
+def _cut_arrays(layer: Layer, arrays: Arrays, cut: _Cut) -> Arrays:
+    slicer = SLICERS.get(layer.kind)
+    if slicer is None or not arrays or (cut.out.all() and cut.read.all()):
+        return arrays
+    return slicer(layer, arrays, cut)
 
 
 def _slice_convolution(layer: Layer, arrays: Arrays, cut: _Cut) -> Arrays:

@@ -1,0 +1,74 @@
+"""Carriers: with `--fold exact` the compact network is the masked one at every pixel, borders included."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from tests.generators import pruning_cases, random_weights
+from tests.pruning.compared import small_network
+from tests.pruning.reference import forward, heads, random_image
+from tests.pruning.test_groups import conv
+from tests.pruning.test_offset import plan_without
+from utils.darknet import Network, Weights
+from utils.pruning import Plan, apply_plan, carried_out, masked_weights
+
+
+def difference(network: Network, weights: Weights, plan: Plan, fold: str = "exact") -> float:
+    """The largest difference of what enters a head, in units of the masked network's range."""
+    x = random_image(network)
+    masked = heads(network, masked_weights(network, weights, plan), x)
+    compact = heads(*apply_plan(network, weights, plan, fold), x)
+    return max(float(np.abs(a - b).max() / max(1.0, np.ptp(a))) for a, b in zip(masked, compact, strict=True))
+
+
+@settings(max_examples=100)
+@given(pruning_cases())
+def test_the_compact_network_equals_the_masked_one_at_every_pixel(case):
+    network, weights, plan = case
+    worked_out = carried_out(network, weights, plan, "exact")
+    if not worked_out.approximate_layers:
+        assert difference(network, weights, plan) < 1e-5
+
+
+def test_one_carrier_serves_a_chain_of_shortcuts_and_its_border_is_exact():
+    body = (conv(8, 3) + conv(8, 3) + "[shortcut]; from=-2; activation=linear; " + conv(8, 3)
+            + "[shortcut]; from=-2; activation=linear; " + conv(5, 3) + conv(4, 3))
+    network = small_network(body)
+    weights = random_weights(network, 3)
+    plan = plan_without(network, {i: (1, 2, 5) for i in (0, 1, 3)})
+    assert difference(network, weights, plan, "beta") > 1e-2
+    assert difference(network, weights, plan) < 1e-6
+    worked_out = carried_out(network, weights, plan, "exact")
+    assert worked_out.blank.sum() == 1
+    assert apply_plan(network, weights, plan, "exact")[0].layers[0].shape.channels == 6
+
+
+def test_where_nothing_pads_no_carrier_is_needed():
+    network = small_network(conv(8, 1) + conv(6, 1) + conv(4, 1))
+    plan = plan_without(network, {0: (1, 2), 1: (0,)})
+    assert not carried_out(network, random_weights(network, 1), plan, "exact").blank.any()
+
+
+@pytest.mark.parametrize("fold", ["none", "beta", "mean", "exact", "exact-mean"])
+def test_a_plan_that_keeps_everything_changes_nothing(fold):
+    network = small_network(conv(8, 3) + conv(6, 3))
+    weights = random_weights(network, 2)
+    smaller, same = apply_plan(network, weights, plan_without(network, {}), fold)
+    assert smaller.document == network.document
+    assert all(a is b for old, new in zip(weights.layers, same.layers, strict=True)
+               for a, b in zip(old.values(), new.values(), strict=True))
+
+
+def test_cut_again_a_carrier_hands_its_constant_on():
+    network = small_network(conv(8, 3) + conv(6, 3) + conv(4, 3))
+    weights = random_weights(network, 5)
+    first, once = apply_plan(network, weights, plan_without(network, {0: (1, 2)}), "exact")
+    carrier = 1  # channel 1 of layer 0 stayed as a constant
+    assert once.layers[0]["gamma"][carrier] == 0
+    second, twice = apply_plan(first, once, plan_without(first, {0: (carrier, 3)}), "exact")
+    both = plan_without(network, {0: (1, 2, 4)})
+    x = random_image(network)
+    expected = heads(network, masked_weights(network, weights, both), x)[0]
+    np.testing.assert_allclose(forward(second, twice, x)[second.heads[0].index], expected, atol=1e-5)
