@@ -5,6 +5,7 @@ from utils.darknet.data_file import DataFile, read_data, read_names
 from utils.darknet.document import CfgDocument
 from utils.darknet.network import Layer, Net, Network, parse_network, read_network, write_cfg
 from utils.darknet.other_classes import classes_for_length, classes_in_file, head_convolutions, with_classes
+from utils.darknet.removal import without_layers
 from utils.darknet.rules import Concat, Fixed, Fresh, Rule, Same, Slice, Tied
 from utils.darknet.sections import HEADS, SECTIONS, ArraySpec
 from utils.darknet.shape import IMAGE, Shape
@@ -23,5 +24,5 @@ __all__ = [
     "Fixed", "Fresh", "HeadTraining", "Header", "Layer", "Net", "NetTraining", "Network", "RegionTraining", "Rule",
     "Same", "Shape", "Slice", "Tied", "Weights", "check_arrays", "classes_for_length", "classes_in_file",
     "head_convolutions", "head_training", "initial_weights", "net_training", "parse_network", "read_data",
-    "read_names", "read_network", "read_weights", "with_classes", "write_cfg", "write_weights",
+    "read_names", "read_network", "read_weights", "with_classes", "without_layers", "write_cfg", "write_weights",
 ]

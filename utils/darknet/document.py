@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 from utils.errors import CfgError, SourceLine
 
@@ -110,12 +111,48 @@ class CfgDocument:
             lines.insert(after, line)
         return self._of_lines(lines, self.path)
 
+    def written(self, number: int, key: str) -> str:
+        """An option's value as it stands in the file: blanks inside it kept, those around it and any comment not."""
+        line = self.lines[self.sections[number].by_key[key].line - 1]
+        match = _VALUE.fullmatch(line.partition("=")[2])
+        return match["value"] if match else ""
+
+    def without(self, numbers: Iterable[int]) -> CfgDocument:
+        """Drop whole sections ([net] is 0). Every other line stays as it is.
+
+        A section is its lines down to its last option, the comments that touch these, and the blank lines below them.
+        Further comments, and those that touch the next `[name]`, belong to the section that follows; below the last
+        section there is none, and everything is its own.
+        """
+        starts = [*(self._start(number) for number in range(len(self.sections))), len(self.lines)]
+        dropped = {line for number in set(numbers) for line in range(starts[number], starts[number + 1])}
+        return self._of_lines((text for line, text in enumerate(self.lines) if line not in dropped), self.path)
+
+    def _start(self, number: int) -> int:
+        """Where the lines of a section begin, counted from 0: above its `[name]`, at the comments that belong to it."""
+        if number == 0:
+            return 0
+        header = self.sections[number].line - 1
+        kinds = [_line_kind(line) for line in self.lines[self.sections[number - 1].line:header]]
+        top = max((place + 1 for place, kind in enumerate(kinds) if kind == "text"), default=0)
+        if "blank" in kinds[top:]:
+            top = kinds.index("blank", top)
+            while top < len(kinds) and kinds[top] == "blank":
+                top += 1
+        return header - len(kinds) + top
+
     def commented_out(self, options: Iterable[Option]) -> CfgDocument:
         """Turn option lines into comments, so that no engine reads them and nothing is lost."""
         lines = list(self.lines)
         for option in options:
             lines[option.line - 1] = f"# {lines[option.line - 1]}"
         return self._of_lines(lines, self.path)
+
+
+def _line_kind(line: str) -> Literal["blank", "comment", "text"]:
+    """What a line is to a reader; as in `_sections`, blanks do not count."""
+    text = line.translate(_BLANKS)
+    return "blank" if not text else "comment" if text[0] in "#;\0" else "text"
 
 
 def _sections(lines: tuple[str, ...], path: str) -> tuple[Section, ...]:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from utils.darknet import IMAGE, Layer, Network
 from utils.errors import PlanError
+from utils.pruning.blocks import ResidualBlock, residual_blocks, why_block_stays
 from utils.pruning.groups import ChannelGroups
 from utils.pruning.keep import Keep
 from utils.pruning.plan import Parameter, Plan
-
-if TYPE_CHECKING:
-    from utils.pruning.blocks import ResidualBlock
 
 
 def plan_of(network: Network, groups: ChannelGroups, kept: np.ndarray, strategy: str,
@@ -35,13 +32,14 @@ def chosen_blocks(network: Network, shortcuts: Collection[int]) -> tuple[Residua
     """The residual blocks that end in these [shortcut] layers; PlanError where one cannot go."""
     if not shortcuts:
         return ()
-    from utils.pruning.blocks import residual_blocks
-
     known = {block.shortcut: block for block in residual_blocks(network)}
     for index in shortcuts:
         if index not in known:
-            raise PlanError(network.path, f"the plan removes the residual block of layer {index}, which ends none that "
-                            "can go", f"name some of {', '.join(map(str, known)) or 'no layer: this network has none'}")
+            exists = 0 <= index < len(network.layers)
+            reason = why_block_stays(network, index) if exists else f"there is no layer {index}"
+            raise PlanError(network.layers[index].where if exists else network.path, "the plan removes the residual block "
+                            f"that ends in layer {index}, which cannot go: {reason}",
+                            f"layers that can be named: {', '.join(map(str, known)) or 'none'}")
     return tuple(known[index] for index in sorted(set(shortcuts)))
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from utils.darknet import Fixed, Fresh, Layer, Network, Same, Weights, check_arrays
+from utils.darknet import Fixed, Fresh, Layer, Network, Same, Weights, check_arrays, without_layers
+from utils.pruning.blocks import stand_ins
 from utils.pruning.carriers import CARRIER_BETA, carriers
 from utils.pruning.constants import depthwise_shift, pads
 from utils.pruning.groups import ChannelGroups, channel_groups
@@ -50,9 +51,6 @@ def apply_plan(network: Network, weights: Weights, plan: Plan, fold: FoldName = 
         layers.append(_cut_arrays(layer, folded, flags))
     smaller = cut.network.with_options(changes) if changes else cut.network
     if plan.blocks:
-        from utils.darknet import without_layers
-        from utils.pruning.blocks import stand_ins
-
         smaller = without_layers(smaller, stand_ins(chosen_blocks(smaller, plan.blocks)))
     result = Weights(replace(weights.header, seen=0), tuple(layers), len(layers))
     check_arrays(smaller, result)
