@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.generators import networks
 from utils.darknet import IMAGE, SECTIONS, Network, parse_network, without_layers
 from utils.darknet.removal import REFERENCES
-from utils.errors import CfgError, PlanError
+from utils.errors import CfgError
 
 NET = "[net]\nwidth=16\nheight=16\nchannels=4\n"
 CONV = "[convolutional]\nfilters=4\nactivation=linear\n"
@@ -112,27 +112,22 @@ def test_a_head_keeps_the_layer_of_its_embeddings():
 
 
 @pytest.mark.parametrize(("body", "stand_ins", "message"), [
-    ("", {9: 0}, "my.cfg: layer 9 shall go, but there are only 6 layers"),
-    ("", {1: 1}, r"my.cfg:8: layer 1 shall stand in for layer 1; name an earlier layer"),
-    ("", {1: 2}, r"my.cfg:8: layer 2 shall stand in for layer 1"),
-    ("", {1: IMAGE}, r"my.cfg:8: layer -1 shall stand in for layer 1"),
-    ("", {1: None}, r"my.cfg:9: layer 2 \(\[convolutional\]\) reads layer 1, which shall go and has no stand-in"),
-    ("", {0: None}, r"my.cfg:8: layer 1 \(\[dropout\]\) reads layer 0, which shall go and has no stand-in"),
-    ("[route]\nlayers=2\n", {2: 1, 3: 2}, None),
-    ("[route]\nlayers=1\n", {3: 1}, r"layer 4 \(\[convolutional\]\) reads the layer before it, which would be layer 2 and "
-                                    "not layer 1; remove what lies between"),
-    ("[shortcut]\nfrom=-2\n", {1: None, 2: None}, r"\(\[shortcut\]\) reads layer 2, which shall go and has no"),
-    ("[shortcut]\nfrom=-2\n", {2: 0}, r"\(\[shortcut\]\) reads the layer before it, which would be layer 1 and not layer 0"),
-    ("[convolutional]\nshare_index=2\nfilters=4\n", {2: 1}, r"layer 3 \(\[convolutional\]\) shares the weights of layer 2"),
-    ("", {index: None for index in range(6)}, "my.cfg: would have no layers left"),
+    ("", {9: 0}, "my.cfg: has 6 layers, so layer 9 cannot be removed"),
+    ("", {1: 1}, r"my.cfg:8: layer 1 cannot stand in for layer 1; name an earlier layer"),
+    ("", {1: 2}, r"my.cfg:8: layer 2 cannot stand in for layer 1"),
+    ("", {1: IMAGE}, r"my.cfg:8: layer -1 cannot stand in for layer 1"),
+    ("", {1: None}, r"my.cfg:9: layer 2 reads layer 1, which would go without a stand-in"),
+    ("", {0: None}, r"my.cfg:8: layer 1 reads layer 0, which would go without a stand-in"),
+    ("[route]\nlayers=1\n", {3: 1}, r"my.cfg:14: layer 4 reads the layer before it, which would be layer 2 instead of 1"),
+    ("[shortcut]\nfrom=-2\n", {1: None, 2: None}, r"my.cfg:12: layer 3 reads layer 2, which would go without a stand-in"),
+    ("[shortcut]\nfrom=-2\n", {2: 0}, r"my.cfg:12: layer 3 reads the layer before it, which would be layer 1 instead of 0"),
+    ("[convolutional]\nshare_index=2\nfilters=4\n", {2: 1}, r"my.cfg:12: layer 3 shares the weights of layer 2, which would"),
+    ("", dict.fromkeys(range(6)), "my.cfg: has no layers below"),
 ])
 def test_what_cannot_be_done_is_refused_with_the_line(body, stand_ins, message):
     text = NET + CONV + "[dropout]\n" + CONV + body + (HEAD if body else CONV + HEAD)
     network = parse_network(text, "my.cfg")
-    if message is None:
-        assert len(without_layers(network, stand_ins).layers) == len(network.layers) - len(stand_ins)
-        return
-    with pytest.raises(PlanError, match=message):
+    with pytest.raises(CfgError, match=message):
         without_layers(network, stand_ins)
 
 
@@ -143,10 +138,10 @@ def test_a_stand_in_of_another_shape_is_a_cfg_error_with_its_line():
 
 
 def test_every_kind_that_names_layers_is_in_the_table():
-    assert {"from", "layers", "share_index", "embedding_layer"} == set(REFERENCES.values())
-    for kind, section in SECTIONS.items():
-        assert section.keys & set(REFERENCES.values()) == {REFERENCES[kind]} & section.keys
-        assert (kind in REFERENCES) == bool(section.keys & {"from", "layers", "share_index", "embedding_layer"})
+    naming = {"from", "layers", "share_index", "embedding_layer"}
+    named = {kind: key for kind, section in SECTIONS.items() for key in section.keys & naming}
+    assert named.items() <= REFERENCES.items()
+    assert set(named.values()) == naming
 
 
 def references(network: Network, index: int) -> list[int] | None:
@@ -177,8 +172,9 @@ def test_what_stays_reads_what_it_read_in_the_style_in_which_it_was_written(netw
     try:
         after = without_layers(network, {index: index - 1 for index in gone})
     except CfgError as error:
-        assert "Darknet reads past its end" in error.problem  # a shortcut whose narrower source now has another input
-        return
+        if "Darknet reads past its end" not in error.problem:
+            raise
+        return  # a shortcut whose narrower source now has another input
     kept = [layer for layer in network.layers if layer.index not in gone]
     assert len(after.layers) == len(kept)
     for place, (old, new) in enumerate(zip(kept, after.layers, strict=True)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.generators import pruning_cases, random_weights
 from tests.pruning.compared import small_network
@@ -12,7 +13,8 @@ from tests.pruning.reference import forward, heads, random_image
 from tests.pruning.test_groups import conv
 from tests.pruning.test_offset import plan_without
 from utils.darknet import Network, Weights
-from utils.pruning import Plan, apply_plan, carried_out, masked_weights
+from utils.pruning import Plan, apply_plan, carried_out, masked_weights, residual_blocks
+from utils.pruning.selection import chosen_blocks, removed_layers
 
 
 def difference(network: Network, weights: Weights, plan: Plan, fold: str = "exact") -> float:
@@ -23,13 +25,12 @@ def difference(network: Network, weights: Weights, plan: Plan, fold: str = "exac
     return max(float(np.abs(a - b).max() / max(1.0, np.ptp(a))) for a, b in zip(masked, compact, strict=True))
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(pruning_cases())
 def test_the_compact_network_equals_the_masked_one_at_every_pixel(case):
     network, weights, plan = case
-    worked_out = carried_out(network, weights, plan, "exact")
-    if not worked_out.approximate_layers:
-        assert difference(network, weights, plan) < 1e-5
+    assert not carried_out(network, weights, plan, "exact").approximate_layers
+    assert difference(network, weights, plan) < 1e-5
 
 
 def test_one_carrier_serves_a_chain_of_shortcuts_and_its_border_is_exact():
@@ -72,3 +73,26 @@ def test_cut_again_a_carrier_hands_its_constant_on():
     x = random_image(network)
     expected = heads(network, masked_weights(network, weights, both), x)[0]
     np.testing.assert_allclose(forward(second, twice, x)[second.heads[0].index], expected, atol=1e-5)
+
+
+@settings(max_examples=30)
+@given(pruning_cases(blocks=("residual", "residual", "residual", "convolution", "concat", "spp", "squeeze_excite")), st.data())
+def test_blocks_that_go_are_as_exact_as_channels(case, data):
+    network, weights, plan = case
+    blocks = [block.shortcut for block in residual_blocks(network)]
+    chosen = data.draw(st.sets(st.sampled_from(blocks)) if blocks else st.just(set()))
+    gone = removed_layers(chosen_blocks(network, chosen))
+    both = Plan(plan.strategy, {}, plan.fingerprint, {i: k for i, k in plan.keep.items() if i not in gone}, tuple(chosen))
+    assert difference(network, weights, both) < 1e-5
+
+
+def test_when_only_blocks_go_a_spare_channel_is_made_for_the_carrier():
+    body = conv(6, 3) + conv(4, 1) + conv(6, 3) + "[shortcut]; from=-3; activation=linear; " + conv(5, 3)
+    network = small_network(body)
+    weights = random_weights(network, 8)
+    plan = Plan("layer", {}, network.fingerprint, {}, (3,))
+    assert difference(network, weights, plan, "beta") > 1e-2
+    assert difference(network, weights, plan) < 1e-6
+    smaller, _ = apply_plan(network, weights, plan, "exact")
+    assert [layer.shape.channels for layer in smaller.layers[:2]] == [7, 5]
+    assert [layer.shape.channels for layer in apply_plan(network, weights, plan)[0].layers[:2]] == [6, 5]

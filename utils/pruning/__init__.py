@@ -1,7 +1,6 @@
 """Pruning as functions of values: channel groups, plans, criteria, strategies, surgery and the activation offset."""
 
 from utils.pruning.blocks import ResidualBlock, residual_blocks, stand_ins, why_block_stays
-from utils.pruning.blocks import ResidualBlock, residual_blocks, stand_ins, why_not_removable
 from utils.pruning.class_scores import ClassScores
 from utils.pruning.completion import completed
 from utils.pruning.costs import LayerWidth, NetworkCost, PruningSummary, summarize
@@ -16,8 +15,8 @@ from utils.pruning.surgery import CarriedOut, apply_plan, carried_out, masked_we
 
 __all__ = [
     "FOLDS", "Balance", "CarriedOut", "ChannelGroups", "ClassScores", "Fold", "FoldName", "Keep", "LayerWidth",
-    "NetworkCost", "Offset", "Plan", "PruningSummary", "ResidualBlock", "ResidualBlock", "activation_offset",
+    "NetworkCost", "Offset", "Plan", "PruningSummary", "ResidualBlock", "activation_offset",
     "apply_plan", "carried_out", "channel_groups", "check_kept", "completed", "gamma_importance", "keep_everything",
-    "kept_classes", "masked_weights", "plan_of", "residual_blocks", "residual_blocks", "slim_plan", "stand_ins",
-    "stand_ins", "summarize", "why_block_stays", "why_not_removable",
+    "kept_classes", "masked_weights", "plan_of", "residual_blocks", "slim_plan", "stand_ins",
+    "summarize", "why_block_stays",
 ]

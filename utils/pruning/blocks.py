@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from utils.darknet import Fresh, Layer, Network
+from utils.darknet import Fixed, Fresh, Layer, Network
 
-_PASS_ON = frozenset({"dropout", "activation", "empty"})
+# Kinds that read the layer before them, and make a constant of a constant, channel by channel.
+_PASS_ON = frozenset({"dropout", "activation", "empty", "batchnorm", "maxpool", "local_avgpool", "avgpool", "upsample"})
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class ResidualBlock:
     """Layers that can go together.
 
     shortcut: index of its [shortcut], which goes, too. source: the layer that it adds to, and that its readers read
-    afterwards. branch: the layers between. feeder: the last convolution of the branch; with its gamma at 0 the block adds
-    a constant. stage: number of the chain of shortcuts that it belongs to, from 0 in layer order.
+    afterwards. branch: the layers between that make what it adds. feeder: the last convolution of the branch; with its
+    gamma at 0 the block adds a constant. stage: number of the chain of shortcuts that it belongs to, from 0 in layer order.
     """
 
     shortcut: int
@@ -32,8 +33,8 @@ class ResidualBlock:
 
     @property
     def layers(self) -> tuple[int, ...]:
-        """All that goes."""
-        return (*self.branch, self.shortcut)
+        """All that goes: the branch, a [route] that copies the source for the shortcut, if there is one, and the shortcut."""
+        return tuple(range(self.source + 1, self.shortcut + 1))
 
 
 def residual_blocks(network: Network) -> tuple[ResidualBlock, ...]:
@@ -42,9 +43,9 @@ def residual_blocks(network: Network) -> tuple[ResidualBlock, ...]:
     blocks = []
     for layer in network.layers:
         if layer.kind == "shortcut" and why_block_stays(network, layer.index) is None:
-            branch = tuple(range(layer.inputs[1] + 1, layer.index))
-            blocks.append(ResidualBlock(layer.index, layer.inputs[1], branch, _feeder(network, layer).index,
-                                        stages[layer.index]))
+            source, end = _summands(network, layer)
+            blocks.append(ResidualBlock(layer.index, source, tuple(range(source + 1, end + 1)),
+                                        _feeder(network, source, end).index, stages[layer.index]))
     return tuple(blocks)
 
 
@@ -53,14 +54,21 @@ def why_block_stays(network: Network, shortcut: int) -> str | None:
     layer = network.layers[shortcut]
     if layer.kind != "shortcut":
         return f"layer {shortcut} is a [{layer.kind}], no [shortcut]"
-    if len(layer.inputs) != 2 or layer.options.weights_type != "none" or layer.options.activation != "linear":
-        return "it is no plain sum of two layers"
-    source = layer.inputs[1]
+    if len(layer.inputs) != 2:
+        return f"it adds {len(layer.inputs)} layers"
+    if layer.options.weights_type != "none":
+        return f"it weights what it adds (weights_type={layer.options.weights_type})"
+    if layer.options.activation != "linear":
+        return f"without its branch, activation={layer.options.activation} would still change what it reads"
     if len(set(layer.input_shapes)) > 1:
         return f"it adds {layer.input_shapes[1]} to {layer.input_shapes[0]}"
+    source, end = _summands(network, layer)
     inside = range(source + 1, shortcut)
     if not inside:
         return "it has no branch"
+    reader = _reads_past(network, layer)
+    if reader is not None:
+        return f"layer {reader} adds its narrower sum, and Darknet might read past the end of what would be left"
     for index in inside:
         inner = network.layers[index]
         if inner.is_head:
@@ -73,7 +81,7 @@ def why_block_stays(network: Network, shortcut: int) -> str | None:
                            and getattr(other.options, "share_index", None) == index), None)
         if reader is not None:
             return f"layer {reader} uses layer {index} of its branch"
-    if _feeder(network, layer) is None:
+    if _feeder(network, source, end) is None:
         return "its branch does not end in a convolution with batch norm"
     return None
 
@@ -82,18 +90,40 @@ def stand_ins(blocks: Iterable[ResidualBlock]) -> dict[int, int | None]:
     """What is read instead of each layer that goes with these blocks, as `without_layers` takes it."""
     result: dict[int, int | None] = {}
     for block in blocks:
-        result |= dict.fromkeys(block.branch)
+        result |= dict.fromkeys(block.layers)
         result[block.shortcut] = block.source
     return result
 
 
-def _feeder(network: Network, shortcut: Layer) -> Layer | None:
+def _summands(network: Network, shortcut: Layer) -> tuple[int, int]:
+    """The layer that a shortcut adds to, and the last one of its branch.
+
+    The branch is right before the shortcut, unless a [route] there copies the layer that the branch begins at.
+    """
+    before, named = shortcut.inputs
+    layer = network.layers[before]
+    if layer.kind == "route" and len(layer.inputs) == 1 and layer.options.groups == 1 and named == before - 1:
+        return min(layer.inputs[0], named), named
+    return named, before
+
+
+def _feeder(network: Network, source: int, end: int) -> Layer | None:
     """The convolution whose channels the shortcut adds; what lies between passes constants on."""
-    layer = network.layers[shortcut.inputs[0]]
-    while layer.kind in _PASS_ON and layer.inputs[0] > shortcut.inputs[1]:
-        layer = network.layers[layer.inputs[0]]
-    fits = layer.index > shortcut.inputs[1] and layer.kind == "convolutional" and isinstance(layer.rule, Fresh)
-    return layer if fits and layer.options.batch_normalize else None
+    layer = network.layers[end]
+    while layer.index > source and layer.kind in _PASS_ON and not isinstance(layer.rule, Fixed):
+        layer = network.layers[layer.index - 1]
+    fits = layer.index > source and layer.kind == "convolutional" and isinstance(layer.rule, Fresh)
+    return layer if fits and layer.options.batch_normalize and len(layer.stored) == len(layer.arrays) else None
+
+
+def _reads_past(network: Network, shortcut: Layer) -> int | None:
+    """A wider sum that this one enters by name: there Darknet's way depends on what this one reads (network.py)."""
+    for index in network.consumers(shortcut.index):
+        reader = network.layers[index]
+        if (reader.kind == "shortcut" and reader.inputs[1:] == (shortcut.index,)
+                and reader.shape.channels > shortcut.shape.channels and reader.options.weights_type == "none"):
+            return index
+    return None
 
 
 def _stages(network: Network) -> dict[int, int]:

@@ -30,11 +30,13 @@ class Carriers:
     """Which classes stay after all, as constants, and the folds that use them.
 
     blank: bool, shape (groups.count,); carriers, and what blocks and multiples need beside them.
-    folds: those of the offset, with carriers wherever one could be had.
+    folds: those of the offset, with carriers wherever one could be had. unserved: layers that are read by a padded
+    convolution and in which no carrier could be found.
     """
 
     blank: np.ndarray
     folds: Mapping[int, Fold]
+    unserved: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,16 +61,19 @@ def carriers(network: Network, weights: Weights, groups: ChannelGroups, kept: np
     needs = _needs(network, weights, groups, kept, blocks, offset)
     chosen = _cover(needs, groups.count)
     carried: dict[int, list[Carried]] = {}
+    unserved: list[int] = []
     for need in needs:
         places = np.flatnonzero(chosen[need.classes] & need.usable)
         if len(places):
             place = int(places[0])
             carried.setdefault(need.layer, []).append(Carried(need.block, place, need.lack / need.level[place]))
+        else:
+            unserved.append(network.layers[need.layer].inputs[0])
     folds = {index: _with_carriers(network.layers[index], fold, carried.get(index, ()), offset, needs)
              for index, fold in offset.folds.items()}
     with_carriers = completed(network, groups, kept | chosen, np.zeros(groups.count), round_to=round_to) \
         if chosen.any() else kept
-    return Carriers(with_carriers & ~kept, folds)
+    return Carriers(with_carriers & ~kept, folds, tuple(dict.fromkeys(unserved)))
 
 
 def carrier_levels(network: Network, weights: Weights, blocks: Collection[int]) -> tuple[Constant, ...]:

@@ -15,6 +15,7 @@ from utils.pruning.groups import ChannelGroups, channel_groups
 from utils.pruning.offset import Fold, FoldName, Means, Offset, offset_of_classes
 from utils.pruning.plan import Plan
 from utils.pruning.selection import chosen_blocks, kept_classes, removed_layers
+from utils.pruning.spare import with_spare_channels
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -38,7 +39,8 @@ def apply_plan(network: Network, weights: Weights, plan: Plan, fold: FoldName = 
         WeightsError: the weights do not belong to the network, or are the beginning of a file only.
     """
     cut = carried_out(network, weights, plan, fold, means)
-    removed = removed_layers(chosen_blocks(network, plan.blocks))
+    blocks = chosen_blocks(network, plan.blocks)
+    removed = removed_layers(blocks)
     changes: dict[int, dict[str, str]] = {}
     layers: list[Arrays] = []
     for layer, arrays in zip(cut.network.layers, cut.weights.layers, strict=True):
@@ -46,12 +48,12 @@ def apply_plan(network: Network, weights: Weights, plan: Plan, fold: FoldName = 
             continue
         flags = _Cut.of(layer, cut.groups, cut.kept | cut.blank)
         if layer.kind == "convolutional" and not flags.out.all():
-            changes[layer.index] = _options(layer, flags)
+            changes[len(layers)] = _options(layer, flags)
         folded = _folded(layer, arrays, cut.folds.get(layer.index), _Cut.of(layer, cut.groups, cut.blank))
         layers.append(_cut_arrays(layer, folded, flags))
-    smaller = cut.network.with_options(changes) if changes else cut.network
-    if plan.blocks:
-        smaller = without_layers(smaller, stand_ins(chosen_blocks(smaller, plan.blocks)))
+    smaller = without_layers(cut.network, stand_ins(blocks))
+    if changes:
+        smaller = smaller.with_options(changes)
     result = Weights(replace(weights.header, seen=0), tuple(layers), len(layers))
     check_arrays(smaller, result)
     return smaller, result
@@ -88,7 +90,13 @@ def carried_out(network: Network, weights: Weights, plan: Plan, fold: FoldName =
     offset = offset_of_classes(network, weights, groups, kept, plan.blocks, fold, means)
     if fold not in ("exact", "exact-mean"):
         return CarriedOut(network, weights, groups, kept, np.zeros_like(kept), offset.folds, offset)
-    found = carriers(network, weights, groups, kept, plan.blocks, offset, int(plan.parameters.get("round_to") or 1))
+    round_to = int(plan.parameters.get("round_to") or 1)
+    found = carriers(network, weights, groups, kept, plan.blocks, offset, round_to)
+    wider = with_spare_channels(network, weights, groups, kept, found.unserved) if found.unserved else None
+    if wider is not None:
+        network, weights, groups, kept = wider.network, wider.weights, wider.groups, wider.kept
+        offset = offset_of_classes(network, weights, groups, kept, plan.blocks, fold, means)
+        found = carriers(network, weights, groups, kept, plan.blocks, offset, round_to)
     return CarriedOut(network, weights, groups, kept, found.blank, found.folds, offset)
 
 

@@ -1,0 +1,68 @@
+"""The gammas of the channels that a plan keeps and removes, and where the line between them runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from utils.darknet import Network, Weights
+from utils.pruning.groups import channel_groups
+from utils.pruning.importance import gamma_importance
+from utils.pruning.plan import Plan
+
+_LOWEST, _PER_DECADE = 1e-6, 12
+
+
+@dataclass(frozen=True, eq=False)
+class CutGammas:
+    """|gamma| of the batch-norm channels that could go, float64, ascending: of those that stay, and of those that go."""
+
+    kept: np.ndarray
+    removed: np.ndarray
+
+    @property
+    def smallest_kept(self) -> float | None:
+        """None where nothing stays of what could go."""
+        return float(self.kept[0]) if len(self.kept) else None
+
+    @property
+    def largest_removed(self) -> float | None:
+        """None where nothing goes. Above `smallest_kept` where channels are tied, or a layer keeps its best."""
+        return float(self.removed[-1]) if len(self.removed) else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A histogram over logarithmic `edges`, smaller values counted in the first bin, and the two limits."""
+        both = np.concatenate((self.kept, self.removed))
+        top = max(float(both.max()) if len(both) else 1.0, 1.0)
+        decades = np.log10(top * 1.0001 / _LOWEST)
+        edges = np.geomspace(_LOWEST, top * 1.0001, max(2, int(np.ceil(decades * _PER_DECADE)) + 1))
+        kept, removed = (np.histogram(np.maximum(values, _LOWEST), edges)[0].tolist()
+                         for values in (self.kept, self.removed))
+        return {"edges": edges.tolist(), "kept": kept, "removed": removed, "smallest_kept": self.smallest_kept,
+                "largest_removed": self.largest_removed}
+
+
+def cut_gammas(network: Network, weights: Weights, plan: Plan) -> CutGammas:
+    """Sort a network's gammas by what a plan does with their channels; those of removed blocks go.
+
+    Raises:
+        PlanError: a gamma is not finite.
+    """
+    groups = channel_groups(network)
+    kept, removed = [np.zeros(0)], [np.zeros(0)]
+    for layer, gammas in gamma_importance(network, weights).items():
+        prunable = ~groups.fixed[groups.vectors[layer]]
+        if layer in plan.keep:
+            stays = plan.keep[layer].flags
+        else:
+            stays = np.full(len(gammas), not _goes(plan, layer))
+        kept.append(gammas[prunable & stays])
+        removed.append(gammas[prunable & ~stays])
+    return CutGammas(np.sort(np.concatenate(kept)), np.sort(np.concatenate(removed)))
+
+
+def _goes(plan: Plan, layer: int) -> bool:
+    """Whether a layer that a plan does not list goes with a residual block."""
+    return bool(plan.blocks)
