@@ -4,23 +4,30 @@
     python slim_prune.py --cfg cfg/my.cfg --weights weights/my.weights --data data/my.data \\
                          --global_percent 0.5 --layer_keep 0.01
 
-Writes prune_0.5_keep_0.01_my.cfg and .weights beside the inputs (or in --out), and a JSON report. Without --data the
-pair is cut and verified, but no mAP is measured. Works best on a network that was trained with sparsity (-sr).
+Writes prune_0.5_keep_0.01_my.cfg and .weights beside the inputs (or in --out), and a JSON report.
+Without --data the pair is cut and verified, but no mAP is measured.
+Works best on a network that was trained with sparsity (-sr).
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from utils.cli import CommandParser, fraction, run_command
-from utils.cli.pruning import pruning_arguments, run_pruning
+from utils.cli.pruning import channel_arguments, pruning_arguments, run_pruning
+from utils.cli.pruning.prefixes import round_part
+
+if TYPE_CHECKING:
+    from utils.darknet import Network, Weights
+    from utils.pruning import Plan
 
 
 def make_parser() -> CommandParser:
     """The flags of this command."""
-    parser = CommandParser(prog="slim_prune.py", description=__doc__, parents=[pruning_arguments()])
+    parser = CommandParser(prog="slim_prune.py", description=__doc__,
+                           parents=[pruning_arguments(), channel_arguments()])
     group = parser.add_argument_group("strategy")
     group.add_argument("--global_percent", type=fraction, default=0.8, metavar="SHARE",
                        help="share of all prunable channels to remove")
@@ -30,18 +37,22 @@ def make_parser() -> CommandParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prune with the slim strategy."""
+    """Prune with this strategy."""
+    return run_pruning(args, choose, prefix, swept="global_percent")
+
+
+def choose(network: Network, weights: Weights, args: argparse.Namespace) -> Plan:
+    """The plan that the flags ask for."""
     from utils.pruning import slim_plan
 
-    return run_pruning(args, lambda network, weights: slim_plan(
-        network, weights, args.global_percent, args.layer_keep, args.round_to), prefix)
+    return slim_plan(network, weights, args.global_percent, args.layer_keep, args.round_to,
+                     exclude=args.exclude, reduce=args.reduce)
 
 
 def prefix(parameters: Mapping[str, Any]) -> str:
     """What the new files' names begin with: the ancestor's form, and the multiple where one was asked for."""
-    share, keep, multiple = (parameters.get(key) for key in ("global_percent", "layer_keep", "round_to"))
-    rounded = f"round_{multiple}_" if multiple not in (None, 1) else ""
-    return f"prune_{share}_keep_{keep}_{rounded}"
+    share, keep = (parameters.get(name) for name in ("global_percent", "layer_keep"))
+    return f"prune_{share}_keep_{keep}_{round_part(parameters)}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ from utils.datasets.anchors import Anchors, anchor_fit, box_sizes, find_anchors
 from utils.datasets.annotations import AnnotatedImage, Annotations, Dropped
 from utils.datasets.augmentation import AugmentationOptions
 from utils.datasets.batch_order import BatchOrder, BatchRequest, MultiScale
+from utils.datasets.calibration import CalibrationImages, calibration_images
 from utils.datasets.class_weights import class_weights, image_weights
 from utils.datasets.coco_json import read_coco
 from utils.datasets.conversion import conversion_record, conversion_text, joined
@@ -34,6 +35,7 @@ __all__ = [
     "Batch",
     "BatchOrder",
     "BatchRequest",
+    "CalibrationImages",
     "DetectionDataset",
     "Dropped",
     "Geometry",
@@ -48,6 +50,7 @@ __all__ = [
     "anchor_fit",
     "box_sizes",
     "cache_bytes",
+    "calibration_images",
     "class_weights",
     "conversion_record",
     "conversion_text",

@@ -1,22 +1,32 @@
 """Pruning as functions of values: channel groups, plans, criteria, strategies, surgery and the activation offset."""
 
 from utils.pruning.blocks import ResidualBlock, residual_blocks, stand_ins, why_block_stays
-from utils.pruning.class_scores import ClassScores
+from utils.pruning.class_scores import REDUCTIONS, ClassScores, Reduction
 from utils.pruning.completion import completed
 from utils.pruning.costs import LayerWidth, NetworkCost, PruningSummary, summarize
+from utils.pruning.cut_gammas import CutGammas, cut_gammas
+from utils.pruning.exclusion import EXCLUSIONS, Exclusion, excluded_layers
 from utils.pruning.groups import Balance, ChannelGroups, channel_groups
 from utils.pruning.importance import gamma_importance
 from utils.pruning.keep import Keep
+from utils.pruning.layer import layer_plan
+from utils.pruning.layer_channel import layer_channel_plan
+from utils.pruning.normal import normal_plan
 from utils.pruning.offset import FOLDS, Fold, FoldName, Offset, activation_offset
 from utils.pruning.plan import Plan, keep_everything
+from utils.pruning.remarks import remarks, rescued_layers, sparsity_remark
 from utils.pruning.selection import check_kept, kept_classes, plan_of
+from utils.pruning.shortcut import shortcut_plan
 from utils.pruning.slim import slim_plan
 from utils.pruning.surgery import CarriedOut, apply_plan, carried_out, masked_weights
+from utils.pruning.threshold import Limit, ThresholdCut, threshold_cut
 
 __all__ = [
-    "FOLDS", "Balance", "CarriedOut", "ChannelGroups", "ClassScores", "Fold", "FoldName", "Keep", "LayerWidth",
-    "NetworkCost", "Offset", "Plan", "PruningSummary", "ResidualBlock", "activation_offset",
-    "apply_plan", "carried_out", "channel_groups", "check_kept", "completed", "gamma_importance", "keep_everything",
-    "kept_classes", "masked_weights", "plan_of", "residual_blocks", "slim_plan", "stand_ins",
-    "summarize", "why_block_stays",
+    "EXCLUSIONS", "FOLDS", "REDUCTIONS", "Balance", "CarriedOut", "ChannelGroups", "ClassScores", "CutGammas",
+    "Exclusion", "Fold", "FoldName", "Keep", "LayerWidth", "Limit", "NetworkCost", "Offset", "Plan", "PruningSummary",
+    "Reduction", "ResidualBlock", "ThresholdCut", "activation_offset", "apply_plan", "carried_out", "channel_groups",
+    "check_kept", "completed", "cut_gammas", "excluded_layers", "gamma_importance", "keep_everything", "kept_classes",
+    "layer_channel_plan", "layer_plan", "masked_weights", "normal_plan", "plan_of", "remarks", "rescued_layers",
+    "residual_blocks", "shortcut_plan", "slim_plan", "sparsity_remark", "stand_ins", "summarize", "threshold_cut",
+    "why_block_stays",
 ]

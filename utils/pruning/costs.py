@@ -9,11 +9,12 @@ from typing import Any
 from utils.darknet import Header, Network
 from utils.pruning.groups import channel_groups
 from utils.pruning.plan import Plan
+from utils.pruning.selection import chosen_blocks, removed_layers
 
 
 @dataclass(frozen=True)
 class LayerWidth:
-    """A convolution's channels before and after; layer is its index."""
+    """A convolution's channels before and after, 0 where it went; layer is its index in the network before."""
 
     layer: int
     before: int
@@ -48,7 +49,8 @@ class PruningSummary:
 
     asked_share: the strategy's percent, None if it has none. removed_share: of the convolutions' channels that are not
     fixed, how many went. removed_channels_share: of all convolutions' channels. removed_parameters_share, removed_bflops_share: of the
-    costs. widths: one entry per convolution, in cfg order.
+    costs. widths: one entry per convolution, in cfg order. blocks: the layers of each residual block that went, the last of
+    them its [shortcut].
     """
 
     strategy: str
@@ -60,6 +62,7 @@ class PruningSummary:
     removed_parameters_share: float
     removed_bflops_share: float
     widths: tuple[LayerWidth, ...]
+    blocks: tuple[tuple[int, ...], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and numbers, as JSON takes them."""
@@ -68,8 +71,12 @@ class PruningSummary:
 
 def summarize(before: Network, after: Network, plan: Plan) -> PruningSummary:
     """Compare two networks, `after` being `before` cut by `plan`; costs are at each network's own input size."""
-    widths = tuple(LayerWidth(a.index, a.shape.channels, b.shape.channels)
-                   for a, b in zip(before.layers, after.layers, strict=True) if a.kind == "convolutional")
+    blocks = chosen_blocks(before, plan.blocks)
+    gone = removed_layers(blocks)
+    left = iter(after.layers)
+    pairs = [(layer, None if layer.index in gone else next(left)) for layer in before.layers]
+    widths = tuple(LayerWidth(old.index, old.shape.channels, new.shape.channels if new else 0)
+                   for old, new in pairs if old.kind == "convolutional")
     old, new = NetworkCost.of(before), NetworkCost.of(after)
     groups = channel_groups(before)
     prunable = sum(int((~groups.fixed[groups.vectors[width.layer]]).sum()) for width in widths)
@@ -83,6 +90,7 @@ def summarize(before: Network, after: Network, plan: Plan) -> PruningSummary:
         removed_parameters_share=_lost(old.parameters, new.parameters),
         removed_bflops_share=_lost(old.bflops, new.bflops),
         widths=widths,
+        blocks=tuple(block.layers for block in blocks),
     )
 
 

@@ -11,6 +11,7 @@ from utils.darknet import Network, Weights
 from utils.pruning.groups import channel_groups
 from utils.pruning.importance import gamma_importance
 from utils.pruning.plan import Plan
+from utils.pruning.selection import chosen_blocks, removed_layers
 
 _LOWEST, _PER_DECADE = 1e-6, 12
 
@@ -48,21 +49,16 @@ def cut_gammas(network: Network, weights: Weights, plan: Plan) -> CutGammas:
     """Sort a network's gammas by what a plan does with their channels; those of removed blocks go.
 
     Raises:
-        PlanError: a gamma is not finite.
+        PlanError: a gamma is not finite, or a block of the plan cannot go.
     """
-    groups = channel_groups(network)
+    groups, gone = channel_groups(network), removed_layers(chosen_blocks(network, plan.blocks))
     kept, removed = [np.zeros(0)], [np.zeros(0)]
     for layer, gammas in gamma_importance(network, weights).items():
         prunable = ~groups.fixed[groups.vectors[layer]]
         if layer in plan.keep:
             stays = plan.keep[layer].flags
         else:
-            stays = np.full(len(gammas), not _goes(plan, layer))
+            stays = np.full(len(gammas), layer not in gone)
         kept.append(gammas[prunable & stays])
         removed.append(gammas[prunable & ~stays])
     return CutGammas(np.sort(np.concatenate(kept)), np.sort(np.concatenate(removed)))
-
-
-def _goes(plan: Plan, layer: int) -> bool:
-    """Whether a layer that a plan does not list goes with a residual block."""
-    return bool(plan.blocks)

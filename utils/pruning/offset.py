@@ -27,6 +27,7 @@ from utils.pruning.constants import (
     pads,
     passed_on,
 )
+from utils.pruning.expected import expected_activation
 from utils.pruning.groups import ChannelGroups, channel_groups
 from utils.pruning.plan import Plan
 from utils.pruning.selection import chosen_blocks, kept_classes
@@ -191,8 +192,6 @@ class _Walk:
         shift = own_shift(layer, arrays)
         if self._constant == "beta" or "gamma" not in arrays:
             return emitted(layer, shift)
-        from utils.pruning.expected import expected_activation
-
         spread = np.abs(arrays["gamma"].astype(np.float64))
         return Constant(expected_activation(layer.options.activation, shift, spread), np.ones(len(shift), dtype=bool))
 

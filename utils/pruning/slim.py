@@ -13,16 +13,15 @@ import numpy as np
 
 from utils.darknet import Network, Weights
 from utils.errors import PlanError
-from utils.pruning.class_scores import ClassScores
-from utils.pruning.completion import completed
-from utils.pruning.groups import channel_groups
+from utils.pruning.class_scores import ClassScores, Reduction
+from utils.pruning.exclusion import Exclusion
 from utils.pruning.importance import gamma_importance
 from utils.pruning.plan import Plan
-from utils.pruning.selection import plan_of
+from utils.pruning.threshold import ThresholdCut, limit_of, scored_classes
 
 
 def slim_plan(network: Network, weights: Weights, global_percent: float = 0.8, layer_keep: float = 0.01,
-              round_to: int = 1) -> Plan:
+              round_to: int = 1, *, exclude: Exclusion = "none", reduce: Reduction = "max") -> Plan:
     """Plan to remove the channels with the smallest |gamma| of the whole network.
 
     The statistic is over all channels of batch-norm convolutions that are not fixed, depthwise ones included. With v, its n
@@ -40,36 +39,41 @@ def slim_plan(network: Network, weights: Weights, global_percent: float = 0.8, l
         global_percent: share of the statistic to remove, in [0, 1); 0 keeps everything.
         layer_keep: share of each layer's channels that it keeps before ties are merged, in [0, 1].
         round_to: every convolution keeps a multiple of this many channels, or all.
+        exclude: "ancestor" leaves alone what slim_prune.py of old did.
+        reduce: the score of channels that are tied. "max" is the rule above. With any other each channel counts with
+            the score of its group instead of its own |gamma|, so that all of a group survive or none does.
 
     Raises:
         PlanError: an argument out of its range, a gamma that is not finite, or nothing that could be removed.
     """
-    _check_shares(global_percent, layer_keep)
-    groups = channel_groups(network)
-    gammas = gamma_importance(network, weights)
-    classes = ClassScores.of(groups, gammas)
-    parameters = {"global_percent": global_percent, "layer_keep": layer_keep, "round_to": round_to}
-    kept = ~classes.prunable
-    if global_percent > 0:
-        if not classes.prunable.any():
-            raise PlanError(network.path, "has no channel that could be removed: all are fixed or without batch norm",
-                            "train it with batch_normalize=1, or choose another strategy")
-        survivors = _survivors(classes, gammas, global_percent)
-        for layer, flags in survivors.items():
-            kept[groups.vectors[layer][_with_minimum(flags, gammas[layer], layer_keep)]] = True
-    else:
-        kept[:] = True
-    return plan_of(network, groups, completed(network, groups, kept, classes.best, round_to=round_to),
-                   "slim", parameters)
+    cut = slim_cut(network, weights, global_percent, layer_keep, exclude, reduce)
+    return cut.plan(network, "slim", {"global_percent": global_percent, "layer_keep": layer_keep, "round_to": round_to,
+                                      "exclude": exclude, "reduce": reduce})
 
 
-def _check_shares(global_percent: float, layer_keep: float) -> None:
-    if not 0 <= global_percent < 1:
-        raise PlanError("", f"global_percent={global_percent} is no share of channels to remove",
-                        "give a number from 0 (nothing) to below 1, for example 0.8")
+def slim_cut(network: Network, weights: Weights, global_percent: float, layer_keep: float, exclude: Exclusion,
+             reduce: Reduction) -> ThresholdCut:
+    """What `slim_plan` keeps before blocks and multiples are evened out; arguments and errors as there."""
     if not 0 <= layer_keep <= 1:
         raise PlanError("", f"layer_keep={layer_keep} is no share of channels to keep",
                         "give a number from 0 to 1, for example 0.01")
+    classes = scored_classes(network, weights, global_percent, exclude, reduce, name="global_percent")
+    groups = classes.groups
+    scores = gamma_importance(network, weights)
+    if reduce != "max":
+        scores = {layer: classes.score[groups.vectors[layer]] for layer in scores}
+    counted = {layer: classes.prunable[groups.vectors[layer]] for layer in scores}
+    values = np.sort(np.concatenate([np.empty(0), *(scores[layer][flags] for layer, flags in counted.items())]))
+    limit = limit_of({layer: np.where(flags, scores[layer], np.inf) for layer, flags in counted.items()}, values)
+    if global_percent == 0:
+        return ThresholdCut(classes, np.ones(groups.count, dtype=bool), 0.0, (), limit)
+    kept, alone = ~classes.prunable, ~classes.prunable
+    for layer, survives in _survivors(classes, scores, global_percent).items():
+        alone[groups.vectors[layer][survives]] = True
+        kept[groups.vectors[layer][_with_minimum(survives, scores[layer], layer_keep)]] = True
+    rescued = tuple(layer.index for layer in network.layers
+                    if layer.kind == "convolutional" and not alone[groups.vectors[layer.index]].any())
+    return ThresholdCut(classes, kept, float(values[int(len(values) * global_percent)]), rescued, limit)
 
 
 def _survivors(classes: ClassScores, gammas: Mapping[int, np.ndarray], global_percent: float) -> dict[int, np.ndarray]:

@@ -5,12 +5,22 @@ from utils.reports.comparison import comparison_table
 from utils.reports.drawing import class_colour, class_name, draw_detections, enlargement
 from utils.reports.evaluation import class_table, evaluation_table
 from utils.reports.json_file import plain, write_json
-from utils.reports.pruning import before_after_table, ratios_table, widths_table
+from utils.reports.pruning import (
+    SideBySide,
+    before_after_table,
+    draw_pruning,
+    pruning_page,
+    ratios_table,
+    side_by_side,
+    sweep_table,
+    widths_table,
+)
 from utils.reports.tables import bar, table, terminal_width
 from utils.reports.training.png_file import write_png
 from utils.reports.verification import verification_table
 
 __all__ = [
+    "SideBySide",
     "bar",
     "before_after_table",
     "category_ids",
@@ -20,11 +30,15 @@ __all__ = [
     "coco_results",
     "comparison_table",
     "draw_detections",
+    "draw_pruning",
     "enlargement",
     "evaluation_table",
     "image_ids",
     "plain",
+    "pruning_page",
     "ratios_table",
+    "side_by_side",
+    "sweep_table",
     "table",
     "terminal_width",
     "verification_table",

@@ -1,14 +1,15 @@
-"""What a pruning did: the network before and after, width by width, and the ratios asked and reached."""
+"""Tables of a pruning: the network before and after, width by width, the ratios asked and reached, and a sweep."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from utils.reports import units
 from utils.reports.tables import bar, table
 
 # key in the before/after dicts, title, how to print it
-_ROWS: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
+ROWS: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("map50", "mAP@0.5", units.score),
     ("map", "mAP@0.5:0.95 (COCO)", units.score),
     ("channels", "channels that can be pruned", units.count),
@@ -17,6 +18,15 @@ _ROWS: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("file_bytes", ".weights file", units.file_size),
     ("latency_ms", "latency, median", units.milliseconds),
     ("latency_p95_ms", "latency, p95", units.milliseconds),
+)
+
+SWEPT: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
+    ("map50", "mAP@0.5", units.score),
+    ("map", "mAP@.5:.95", units.score),
+    ("parameters", "parameters", units.count),
+    ("gflops", "GFLOPs", units.gflops),
+    ("file_bytes", ".weights", units.file_size),
+    ("latency_ms", "latency", units.milliseconds),
 )
 
 
@@ -28,13 +38,13 @@ def before_after_table(before: Mapping[str, float | None], after: Mapping[str, f
         before, after: any of `map50`, `map`, `channels`, `parameters`, `gflops`, `file_bytes`, `latency_ms`,
             `latency_p95_ms`. A key that is in neither has no row; other keys get a row of their own, as they are.
     """
-    titles = {key: (title, show) for key, title, show in _ROWS}
+    titles = {key: (title, show) for key, title, show in ROWS}
     keys = [key for key in titles if before.get(key) is not None or after.get(key) is not None]
     keys += [key for key in {**before, **after} if key not in titles]
     rows = []
     for key in keys:
         title, show = titles.get(key, (key, _as_it_is))
-        rows.append((title, show(before.get(key)), show(after.get(key)), _change(key, before.get(key), after.get(key))))
+        rows.append((title, show(before.get(key)), show(after.get(key)), change(key, before.get(key), after.get(key))))
     return table(rows, ("", "before", "after", "change"), "<>>>", width=width)
 
 
@@ -61,8 +71,22 @@ def widths_table(layers: Sequence[tuple[int, str, int, int]], *, width: int | No
     return table(rows, ("layer", "kind", "before", "after", "left", ""), "><>>><", width=width)
 
 
-def _change(key: str, before: float | None, after: float | None) -> str:
-    """A difference in points for scores, a relative one for costs."""
+def sweep_table(sweep: Mapping[str, Any], *, width: int | None = None) -> str:
+    """One row per cut of a sweep, the uncut network first; figures that nobody measured have no column.
+
+    Args:
+        sweep: `flag`, the `uncut` network and the `points`, each with `value` and any of the keys of
+            `before_after_table`.
+    """
+    points = [sweep["uncut"], *sweep["points"]]
+    shown = [(key, title, show) for key, title, show in SWEPT if any(point.get(key) is not None for point in points)]
+    rows = [("uncut" if point["value"] is None else f"{point['value']:g}", *(show(point.get(key)) for key, _, show in shown))
+            for point in points]
+    return table(rows, (sweep["flag"], *(title for _, title, _ in shown)), ">" * (1 + len(shown)), width=width)
+
+
+def change(key: str, before: float | None, after: float | None) -> str:
+    """A difference in points for scores, a relative one in per cent for costs; empty where one is not known."""
     if before is None or after is None or before != before or after != after:
         return ""
     if key.startswith("map"):

@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Prune channels under one threshold on the batch-norm gammas; tied channels go by the largest of them.
+
+    python prune.py --cfg cfg/my.cfg --weights weights/my.weights --data data/my.data --percent 0.5
+
+Writes prune_0.5_my.cfg and .weights beside the inputs (or in --out), and a JSON report.
+Without --data the pair is cut and verified, but no mAP is measured.
+Works best on a network that was trained with sparsity (-sr).
+`--exclude ancestor` leaves alone what a shortcut adds, as the script of this name always did.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from utils.cli import CommandParser, fraction, run_command
+from utils.cli.pruning import channel_arguments, pruning_arguments, run_pruning
+from utils.cli.pruning.prefixes import round_part
+
+if TYPE_CHECKING:
+    from utils.darknet import Network, Weights
+    from utils.pruning import Plan
+
+
+def make_parser() -> CommandParser:
+    """The flags of this command."""
+    parser = CommandParser(prog="prune.py", description=__doc__, parents=[pruning_arguments(), channel_arguments()])
+    group = parser.add_argument_group("strategy")
+    group.add_argument("--percent", type=fraction, default=0.8, metavar="SHARE",
+                       help="share of all prunable channels to remove")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prune with this strategy."""
+    return run_pruning(args, choose, prefix, swept="percent")
+
+
+def choose(network: Network, weights: Weights, args: argparse.Namespace) -> Plan:
+    """The plan that the flags ask for."""
+    from utils.pruning import normal_plan
+
+    return normal_plan(network, weights, args.percent, args.round_to, exclude=args.exclude, reduce=args.reduce)
+
+
+def prefix(parameters: Mapping[str, Any]) -> str:
+    """What the new files' names begin with: the ancestor's form, and the multiple where one was asked for."""
+    return f"prune_{parameters['percent']}_{round_part(parameters)}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    return run_command(run, make_parser(), argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

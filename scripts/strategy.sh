@@ -1,0 +1,71 @@
+# Sourced by the scripts of the pruning strategies: sparsify, prune, fine-tune, verify, compare.
+#
+#   prune_with COMMAND.py [FLAGS]     # the strategy's command and its own flags
+#
+# Without CFG=, WEIGHTS= and DATA= all starts from a drawn data set and a small network that is trained on it first, which
+# later runs find in output/demo and use again. Results go to output/<command>, in place of what an earlier run left there.
+
+CFG="${CFG:-}"; WEIGHTS="${WEIGHTS:-}"; DATA="${DATA:-}"   # a trained pair of yours and its data; all three or none
+ARCHITECTURE="${ARCHITECTURE:-yolov3}"      # of the demo network; one with shortcuts, see `python make_cfg.py --list`
+WIDTH_MULTIPLE="${WIDTH_MULTIPLE:-0.125}"   # of its filters
+SIZE="${SIZE:-160}"                         # its input, pixels
+IMAGES="${IMAGES:-240}"                     # images of the demo data set
+EPOCHS="${EPOCHS:-30}"                      # of the training, and of the training with sparsity
+TUNE_EPOCHS="${TUNE_EPOCHS:-15}"            # of the fine-tuning
+SPARSITY="${SPARSITY:-0.7}"                 # share of the batch-norm scales that shall end near 0
+SEED="${SEED:-0}"
+
+step() { echo; echo "== $1"; shift; echo "\$ python $*"; "$VENV_PYTHON" -u "$@"; }
+
+train_step() {  # TITLE CFG WEIGHTS EPOCHS FOLDER, and more flags
+  local title="$1" cfg="$2" weights="$3" epochs="$4" folder="$5"
+  shift 5
+  step "$title" "$root/train.py" --cfg "$cfg" ${weights:+--weights "$weights"} --data "$DATA" --out "$folder" \
+    --epochs "$epochs" --batch-size 8 --accumulate 1 --schedule cosine --hyp giou=10 obj_pw=1 --cache-images \
+    --test-every 5 --seed "$SEED" "$@"
+}
+
+start_from_the_demo() {
+  local demo="$root/output/demo" made="$ARCHITECTURE-$WIDTH_MULTIPLE-$SIZE-$IMAGES-$EPOCHS-$SEED"
+  CFG="$demo/demo.cfg"; WEIGHTS="$demo/baseline/last.weights"; DATA="$demo/set/demo.data"
+  [[ "$(cat "$demo/made" 2>/dev/null)" == "$made" && -f "$WEIGHTS" ]] && return
+  rm -rf "$demo"
+  mkdir -p "$demo"
+  step "a drawn data set" "$root/data/draw_demo.py" --out "$demo/set" --images "$IMAGES" --seed "$SEED"
+  step "a small network for it" "$root/make_cfg.py" "$ARCHITECTURE" --anchors-from "$DATA" --width "$SIZE" \
+    --width-multiple "$WIDTH_MULTIPLE" --seed "$SEED" -o "$CFG"
+  train_step "train it" "$CFG" "" "$EPOCHS" "$demo/baseline" --adam --lr0 0.001
+  echo "$made" > "$demo/made"
+}
+
+prune_with() {
+  local command="$1" root out smaller tuned given
+  shift
+  root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+  out="$root/output/${command%.py}"
+  given="${CFG:+1}${WEIGHTS:+1}${DATA:+1}"
+  if [[ -n "$given" && "$given" != 111 ]]; then
+    echo "error: give all of CFG=, WEIGHTS= and DATA=, or none of them" >&2
+    return 2
+  fi
+  source "$root/scripts/venv.sh"
+  ensure_venv requirements.txt
+  if [[ -z "$given" ]]; then
+    cd "$root"  # the paths in the demo's .data are meant from there
+    start_from_the_demo
+  fi
+  rm -rf "$out"/{sparse,pruned,tuned}
+  train_step "train it with sparsity: batch-norm scales are pressed towards 0" "$CFG" "$WEIGHTS" "$EPOCHS" \
+    "$out/sparse" --lr0 0.02 -sr --s auto --prune 1 --target-sparsity "$SPARSITY"
+  step "prune, verify and measure" "$root/$command" --cfg "$CFG" --weights "$out/sparse/last.weights" --data "$DATA" \
+    --out "$out/pruned" "$@"
+  smaller=("$out"/pruned/*.cfg "$out"/pruned/*.weights)
+  train_step "fine-tune the smaller network" "${smaller[0]}" "${smaller[1]}" "$TUNE_EPOCHS" "$out/tuned" \
+    --adam --lr0 0.0005
+  tuned=("$out"/tuned/*.cfg "$out/tuned/last.weights")
+  step "does OpenCV compute the same from the two files?" "$root/verify.py" --cfg "${tuned[0]}" --weights "${tuned[1]}"
+  step "all of them" "$root/compare.py" --data "$DATA" "before=$CFG,$WEIGHTS" "sparse=$CFG,$out/sparse/last.weights" \
+    "pruned=${smaller[0]},${smaller[1]}" "fine-tuned=${tuned[0]},${tuned[1]}"
+  echo
+  echo "the smaller pair is ${tuned[0]} and ${tuned[1]}"
+}

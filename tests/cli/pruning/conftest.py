@@ -1,0 +1,46 @@
+"""What the tests of pruning commands work on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.cli.pruning.command import CFG
+from utils.darknet import initial_weights, read_network, write_weights
+
+
+@pytest.fixture
+def pair(tmp_path) -> tuple[Path, Path]:
+    """A cfg and weights with gammas that differ."""
+    (tmp_path / "cfg").mkdir()
+    (tmp_path / "weights").mkdir()
+    cfg, weights = tmp_path / "cfg" / "my.cfg", tmp_path / "weights" / "last.weights"
+    cfg.write_text(CFG)
+    network = read_network(cfg)
+    arrays = initial_weights(network, seed=1)
+    rng = np.random.default_rng(2)
+    for layer in arrays.layers:
+        if "gamma" in layer:
+            layer["gamma"][:] = rng.uniform(0.1, 1, layer["gamma"].shape)
+            layer["beta"][:] = rng.normal(0, 0.5, layer["beta"].shape)
+    write_weights(weights, network, arrays, seen=32000)
+    return cfg, weights
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """Four labelled images and a .data file."""
+    folder = tmp_path / "set"
+    (folder / "images").mkdir(parents=True)
+    (folder / "labels").mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        cv2.imwrite(str(folder / "images" / f"{i}.png"), rng.integers(0, 256, (48, 80, 3), np.uint8))
+        (folder / "labels" / f"{i}.txt").write_text(f"{i % 2} 0.5 0.5 0.4 0.4\n")
+    (folder / "valid.txt").write_text("".join(f"images/{i}.png\n" for i in range(4)))
+    (folder / "my.names").write_text("cat\ndog\n")
+    (folder / "my.data").write_text(f"classes=2\nvalid={folder}/valid.txt\nnames={folder}/my.names\n")
+    return folder / "my.data"

@@ -1,0 +1,70 @@
+"""What a pruning command prints."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from utils.cli.pruning.facts import costs, reached_shares
+from utils.cli.pruning.sweep import Sweep, sweep_facts
+from utils.cli.pruning.writing import PrunedPair
+
+if TYPE_CHECKING:
+    from utils.deploy import Latency
+    from utils.detection import Metrics
+    from utils.pruning import Plan, PruningSummary
+
+
+def print_widths(summary: PruningSummary, plan: Plan, approximate: int) -> None:
+    """The layers that lose channels or go, and what of it is not exact."""
+    from utils.reports import widths_table
+
+    changed = [(w.layer, "convolutional", w.before, w.after) for w in summary.widths if w.after < w.before]
+    if not changed:
+        return
+    print(widths_table(changed))
+    print(f"{len(summary.widths) - len(changed)} of {len(summary.widths)} convolutions keep their width")
+    if plan.blocks:
+        print(f"{len(plan.blocks)} residual blocks go whole: those of layers {', '.join(map(str, plan.blocks))}")
+    if approximate:
+        print(f"{approximate} padded convolutions read a removed channel's constant, folded into them: exact inside "
+              "the map, approximate at its border")
+    print()
+
+
+def print_costs(summary: PruningSummary, metrics: tuple[Metrics, Metrics] | None = None,
+                latency: tuple[Latency, Latency] | None = None) -> None:
+    """Both networks side by side, and the shares that were asked for and reached."""
+    from utils.reports import before_after_table, ratios_table
+
+    print(before_after_table(*(costs(summary, metrics, latency, which) for which in (0, 1))))
+    print()
+    print(ratios_table({"channels that could go": summary.asked_share}, reached_shares(summary)))
+
+
+def print_sweep(sweep: Sweep) -> None:
+    """One row per cut, and the largest that is good enough."""
+    from utils.reports import sweep_table
+
+    print(sweep_table(sweep_facts(sweep, None)))
+    if sweep.largest_within:
+        print(f"the largest cut that loses at most {sweep.max_drop:g} mAP@0.5: {sweep.flag} {sweep.largest_within.value:g}")
+    print()
+
+
+def print_result(args: argparse.Namespace, pair: PrunedPair) -> None:
+    """How it was measured, what other engines say, and where everything lies."""
+    print(f"\nlatency: {args.engine}, {args.threads} threads, "
+          f"{pair.latency[0].warmup} + {pair.latency[0].repeats} runs")
+    if pair.verification is None:
+        print("not verified: --no-verify")
+    else:
+        from utils.reports import verification_table
+
+        print(verification_table(pair.verification.to_dict()))
+        print(pair.verification)
+    if args.engine_neutral:
+        print("batch norms are rescaled for deployment: do not train this pair with sparsity any further")
+    if args.img_size is not None:
+        print(f"{pair.outputs.cfg.name} says width={args.img_size[1]} and height={args.img_size[0]}, as --img_size asked")
+    print("wrote " + "\n      ".join(str(path) for path in pair.outputs.files if path != pair.outputs.plan))

@@ -1,0 +1,85 @@
+"""Where a pruning command writes: the names of its results, and errors that name no staging place."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.errors import BonsaiError, OptionError
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files that a command writes; None for those that nobody asked for."""
+
+    cfg: Path
+    weights: Path
+    json: Path
+    page: Path | None = None
+    picture: Path | None = None
+    plan: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that will be there."""
+        return tuple(path for path in vars(self).values() if path is not None)
+
+    @property
+    def pair(self) -> tuple[Path, Path]:
+        """The new cfg and weights."""
+        return self.cfg, self.weights
+
+    def at(self, places: tuple[Path, ...]) -> Outputs:
+        """The same files at other places, given in the order of `files`."""
+        names = [name for name, path in vars(self).items() if path is not None]
+        return Outputs(**dict(zip(names, places, strict=True)))
+
+
+def outputs_of(args: argparse.Namespace, prefix: str) -> Outputs:
+    """The new pair and its reports: beside the inputs or in --out, under the ancestor's names.
+
+    Raises:
+        OptionError: an input would be overwritten, or two results would be one file.
+    """
+    cfg = (args.out or args.cfg.parent) / f"{prefix}{args.cfg.name}"
+    weights = (args.out or args.weights.parent) / f"{prefix}{args.weights.stem}.weights"
+    stem = cfg.name.removesuffix(".cfg")
+    page = None if args.report is None else args.report if args.report.name else cfg.with_name(f"{stem}.html")
+    picture = page and page.with_name(f"{page.name.removesuffix('.html')}.png")
+    outputs = Outputs(cfg, weights, cfg.with_name(f"{stem}.json"), page, picture, args.plan_out)
+    inputs = {path.resolve() for path in (args.cfg, args.weights, args.data, args.plan_in) if path is not None}
+    taken = set(inputs)
+    for name, path in vars(outputs).items():
+        if path is None:
+            continue
+        place, flag = path.resolve(), {"page": "--report", "picture": "--report", "plan": "--plan-out"}.get(name, "--out")
+        if flag == "--plan-out" and place in taken:
+            raise OptionError(flag, f"{path} would overwrite an input or another result", "name another file")
+        if place in inputs:
+            raise OptionError(flag, f"{path} would overwrite an input", "choose another folder")
+        if place in taken and flag == "--out":
+            raise OptionError("--cfg", f"its name makes {cfg}, {weights} and {outputs.json} one file", "rename the inputs")
+        if place in taken:
+            raise OptionError(flag, f"{path} would overwrite another result", "name another file")
+        taken.add(place)
+    return outputs
+
+
+@contextmanager
+def final_names(names: Mapping[str, Path]) -> Iterator[None]:
+    """Errors inside the block name files as users know them, not by their staging places."""
+    try:
+        yield
+    except BonsaiError as error:
+        parts = [renamed(str(part), names) for part in (error.where, error.problem, error.remedy)]
+        raise type(error)(*parts) from error
+
+
+def renamed(text: str, names: Mapping[str, Path]) -> str:
+    """The text with each staging place in it replaced by the file's final name."""
+    for staged, final in names.items():
+        text = text.replace(staged, str(final))
+    return text

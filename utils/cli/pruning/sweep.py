@@ -1,0 +1,130 @@
+"""--sweep: the same pair cut several times, each cut measured, and the largest that is good enough."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from utils.cli.pruning.cutting import Cutting
+from utils.cli.pruning.measuring import Files, Validation, latency_of
+from utils.cli.pruning.staging import final_names
+from utils.cli.pruning.steps import steps_like
+from utils.errors import OptionError
+
+if TYPE_CHECKING:
+    from utils.darknet import Network, Weights
+    from utils.deploy import Latency
+    from utils.pruning import NetworkCost, Plan
+    from utils.training import EvaluationResult
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One network of a sweep. value: what was asked for, and plan: what was chosen; None for the uncut network."""
+
+    value: float | None
+    plan: Plan | None
+    cost: NetworkCost
+    latency: Latency
+    evaluation: EvaluationResult | None
+
+    @property
+    def map50(self) -> float | None:
+        """mAP@0.5; None where it was not measured."""
+        return self.evaluation.metrics.map50_coco if self.evaluation else None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep found. flag: the flag that was swept. points: in ascending order. max_drop: of mAP@0.5; None: any."""
+
+    flag: str
+    uncut: Measured
+    points: tuple[Measured, ...]
+    max_drop: float | None
+
+    @property
+    def largest_within(self) -> Measured | None:
+        """The largest cut that loses at most `max_drop`, whatever smaller ones lose; None if each loses more."""
+        if self.max_drop is None or self.uncut.map50 is None:
+            return None
+        good = [point for point in self.points if self.uncut.map50 - point.map50 <= self.max_drop + 1e-12]
+        return good[-1] if good else None
+
+    def named(self) -> Measured:
+        """As `largest_within`; OptionError where there is none."""
+        found = self.largest_within
+        if found is None:
+            best = max(self.points, key=lambda point: point.map50)
+            raise OptionError("--max-drop", f"no cut of the sweep loses at most {self.max_drop:g} mAP@0.5: {self.flag} "
+                              f"{best.value:g} loses the least, {self.uncut.map50 - best.map50:.4f}",
+                              "allow more, begin lower, or train with sparsity first; nothing was written")
+        return found
+
+
+def check_sweep(args: argparse.Namespace) -> None:
+    """OptionError where --sweep and --max-drop do not go with the other flags."""
+    if args.max_drop is not None and not (args.sweep and args.data):
+        missing = "--data to measure it on" if args.sweep else "a --sweep to choose from"
+        raise OptionError("--max-drop", f"needs {missing}", "give it, or leave --max-drop out")
+    if args.sweep and args.plan_in:
+        raise OptionError("--sweep", "a saved plan is one cut", "leave --plan-in out, or --sweep")
+
+
+def sweep_plans(args: argparse.Namespace, choose: Callable[[argparse.Namespace], Plan], swept: str) -> dict[float, Plan]:
+    """The plan for each value of --sweep: chosen first, so that an impossible one is told before anything is measured."""
+    values = steps_like(args.sweep, getattr(args, swept), f"--{swept}")
+    return {value: choose(argparse.Namespace(**{**vars(args), swept: value})) for value in values}
+
+
+def run_sweep(args: argparse.Namespace, cutting: Cutting, plans: dict[float, Plan], swept: str,
+              validation: Validation | None) -> Sweep:
+    """Cut, write, load and measure once per plan, and the uncut pair; everything in a folder that goes afterwards."""
+    from utils.cli.progress import progress_bar
+
+    with (tempfile.TemporaryDirectory(prefix="bonsai-sweep-") as folder,
+          progress_bar("sweep", len(plans) + 1, unit="cut", quiet=args.quiet) as advance):
+        pair = Path(folder) / "cut.cfg", Path(folder) / "cut.weights"
+        with final_names({str(pair[0]): args.cfg, str(pair[1]): args.weights}):
+            uncut = _measured(args, (cutting.network, cutting.weights), pair, validation, None, None)
+            advance(1)
+            points = []
+            for value, plan in plans.items():
+                points.append(_measured(args, cutting.cut(plan), pair, validation, value, plan))
+                advance(1, f"{swept} {value:g}")
+    return Sweep(f"--{swept}", uncut, tuple(points), args.max_drop)
+
+
+def write_pair(network: Network, weights: Weights, pair: Files, seen: int | None = 0) -> None:
+    """Write cfg and weights; `seen` goes into the header."""
+    from utils.darknet import write_cfg, write_weights
+
+    write_cfg(pair[0], network)
+    write_weights(pair[1], network, weights, seen=seen)
+
+
+def sweep_facts(sweep: Sweep, chosen: float | None) -> dict[str, Any]:
+    """What reports show of a sweep: plain values, the uncut network as the point without a value."""
+    within = sweep.largest_within
+    return {"flag": sweep.flag, "max_drop": sweep.max_drop, "largest_within": within.value if within else None,
+            "chosen": chosen, "uncut": _facts(sweep.uncut), "points": [_facts(point) for point in sweep.points]}
+
+
+def _facts(point: Measured) -> dict[str, Any]:
+    return {"value": point.value, "map50": point.map50,
+            "map": point.evaluation.metrics.map if point.evaluation else None, "parameters": point.cost.parameters,
+            "gflops": point.cost.bflops, "file_bytes": point.cost.weights_bytes, "latency_ms": point.latency.median_ms}
+
+
+def _measured(args: argparse.Namespace, cut: Sequence[Any], pair: Files, validation: Validation | None,
+              value: float | None, plan: Plan | None) -> Measured:
+    from utils.pruning import NetworkCost
+
+    network, weights = cut
+    write_pair(network, weights, pair)
+    evaluation = validation.evaluate(pair, "before" if value is None else f"{value:g}") if validation else None
+    return Measured(value, plan, NetworkCost.of(network), latency_of(args, network, pair), evaluation)

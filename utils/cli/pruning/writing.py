@@ -1,0 +1,92 @@
+"""A pruned pair on its way to the disk: written in a staging place, verified, measured, and only then there."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from utils.atomic import made_folder, staged_files, write_text
+from utils.cli.pruning.cutting import Cutting
+from utils.cli.pruning.measuring import Files, Validation, latency_of, verify
+from utils.cli.pruning.staging import Outputs, final_names, renamed
+from utils.cli.pruning.sweep import Sweep, write_pair
+
+if TYPE_CHECKING:
+    from utils.darknet import Network, Weights
+    from utils.deploy import Latency, VerificationReport
+    from utils.detection import Metrics
+    from utils.pruning import Plan, PruningSummary
+    from utils.training import EvaluationResult
+
+
+@dataclass(frozen=True)
+class PrunedPair:
+    """Where the new pair and its reports lie, and what the network before and after it measures."""
+
+    outputs: Outputs
+    plan: Plan
+    summary: PruningSummary
+    evaluations: tuple[EvaluationResult, EvaluationResult] | None
+    latency: tuple[Latency, Latency]
+    verification: VerificationReport | None
+    sweep: Sweep | None
+
+    @property
+    def metrics(self) -> tuple[Metrics, Metrics] | None:
+        """All figures of both; None without --data."""
+        return (self.evaluations[0].metrics, self.evaluations[1].metrics) if self.evaluations else None
+
+
+def write_measured(args: argparse.Namespace, plan: Plan, cutting: Cutting, after: tuple[Network, Weights],
+                   summary: PruningSummary, outputs: Outputs, validation: Validation | None,
+                   sweep: Sweep | None) -> PrunedPair:
+    """Write the pair in a staging place, verify and measure it there, and let all files appear at their final ones.
+
+    Raises:
+        BonsaiError: it cannot be written or measured, or another engine computes something else; nothing is there then.
+    """
+    from utils.cli.pruning.facts import facts_of
+    from utils.reports import write_json
+
+    with made_folder(args.out), staged_files(*outputs.files) as places:
+        staged = outputs.at(places)
+        old = staged.cfg.with_name("before.cfg"), staged.weights.with_name("before.weights")
+        names = dict(zip(map(str, (*staged.pair, *old)), (*outputs.pair, args.cfg, args.weights), strict=True))
+        with final_names(names):
+            write_pair(cutting.network, cutting.weights, old, seen=None)
+            write_pair(*after, staged.pair)
+            verification = None if args.no_verify else _verified(args, validation, staged.pair, names)
+            evaluations = _evaluations(validation, plan, old, staged.pair, sweep)
+            latency = latency_of(args, cutting.network, old), latency_of(args, cutting.network, staged.pair)
+        pair = PrunedPair(outputs, plan, summary, evaluations, latency, verification, sweep)
+        facts = facts_of(args, pair, cutting)
+        write_json(staged.json, facts)
+        if staged.page:
+            from utils.cli.pruning.page import write_page
+
+            write_page(staged, facts, pair, validation)
+        if staged.plan:
+            write_text(staged.plan, plan.to_json() + "\n")
+    return pair
+
+
+def _verified(args: argparse.Namespace, validation: Validation | None, pair: Files,
+              names: Mapping[str, Path]) -> VerificationReport:
+    """What other engines say to the staged pair; the report names its final place."""
+    report = verify(args, validation, pair)
+    verdicts = tuple(replace(verdict, reason=renamed(verdict.reason, names)) for verdict in report.engines)
+    return replace(report, cfg=renamed(report.cfg, names), weights=renamed(report.weights, names),
+                   reason=renamed(report.reason, names), engines=verdicts)
+
+
+def _evaluations(validation: Validation | None, plan: Plan, old: Files, new: Files,
+                 sweep: Sweep | None) -> tuple[EvaluationResult, EvaluationResult] | None:
+    """Of both pairs on --data; what a sweep has measured of the same plan is not measured again."""
+    if validation is None:
+        return None
+    known = next((point for point in sweep.points if point.plan == plan), None) if sweep else None
+    return (sweep.uncut.evaluation if sweep else validation.evaluate(old, "before"),
+            known.evaluation if known else validation.evaluate(new, "after"))
