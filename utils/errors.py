@@ -5,6 +5,7 @@ BonsaiError
 ├── WeightsError       a .weights file does not fit its cfg      (path)
 ├── DataError          a data file, image or label is unusable   (path:line)
 ├── PlanError          a plan asks for the impossible
+├── TargetError        no plan reaches the budget            (asked, best reached)
 ├── OptionError        a command line asks for the impossible
 ├── OutputError        a result cannot be written                (path)
 └── EngineError        an engine is missing or cannot run a cfg
@@ -56,6 +57,10 @@ class DataError(BonsaiError):
 
 class PlanError(BonsaiError):
     """A pruning plan that no network, or not this network, could follow."""
+
+
+class TargetError(BonsaiError):
+    """A budget that no plan reaches, or that the network meets already."""
 
 
 class OptionError(BonsaiError):

@@ -76,7 +76,15 @@ class ConvolutionalLayer(DarknetLayer):
                 self._prepared[way] = prepared(self.weight, way)
             x = convolved(x, self._prepared[way], self.bias, way)
         else:
-            x = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+            x = self.convolved(x)
+        return self.finished(x)
+
+    def convolved(self, x: Tensor) -> Tensor:
+        """What comes before batch norm: the convolution alone, plus the bias where there is no batch norm."""
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+    def finished(self, x: Tensor) -> Tensor:
+        """The layer's output from what `convolved` gave: batch norm, activation and blur."""
         if self.bn is not None:
             x = self.bn(x)
         x = self.activate(x)

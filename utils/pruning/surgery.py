@@ -39,24 +39,38 @@ def apply_plan(network: Network, weights: Weights, plan: Plan, fold: FoldName = 
         WeightsError: the weights do not belong to the network, or are the beginning of a file only.
     """
     cut = carried_out(network, weights, plan, fold, means)
-    blocks = chosen_blocks(network, plan.blocks)
-    removed = removed_layers(blocks)
-    changes: dict[int, dict[str, str]] = {}
+    removed = removed_layers(chosen_blocks(network, plan.blocks))
     layers: list[Arrays] = []
     for layer, arrays in zip(cut.network.layers, cut.weights.layers, strict=True):
         if layer.index in removed:
             continue
         flags = _Cut.of(layer, cut.groups, cut.kept | cut.blank)
-        if layer.kind == "convolutional" and not flags.out.all():
-            changes[len(layers)] = _options(layer, flags)
         folded = _folded(layer, arrays, cut.folds.get(layer.index), _Cut.of(layer, cut.groups, cut.blank))
         layers.append(_cut_arrays(layer, folded, flags))
-    smaller = without_layers(cut.network, stand_ins(blocks))
-    if changes:
-        smaller = smaller.with_options(changes)
+    smaller = _cut_network(cut.network, cut.groups, cut.kept | cut.blank, plan.blocks)
     result = Weights(replace(weights.header, seen=0), tuple(layers), len(layers))
     check_arrays(smaller, result)
     return smaller, result
+
+
+def planned_network(network: Network, plan: Plan) -> Network:
+    """What `apply_plan` makes of the cfg alone, without carriers: what a plan would cost, before anything is cut.
+
+    Raises:
+        PlanError: as `apply_plan`.
+    """
+    groups = channel_groups(network)
+    return _cut_network(network, groups, kept_classes(network, groups, plan), plan.blocks)
+
+
+def _cut_network(network: Network, groups: ChannelGroups, stays: np.ndarray, blocks: tuple[int, ...]) -> Network:
+    """The cfg with the widths of the classes that stay, and without the blocks that go."""
+    chosen = chosen_blocks(network, blocks)
+    left = [layer for layer in network.layers if layer.index not in removed_layers(chosen)]
+    changes = {place: _options(layer, flags) for place, layer in enumerate(left)
+               if layer.kind == "convolutional" and not (flags := _Cut.of(layer, groups, stays)).out.all()}
+    smaller = without_layers(network, stand_ins(chosen))
+    return smaller.with_options(changes) if changes else smaller
 
 
 @dataclass(frozen=True, eq=False)

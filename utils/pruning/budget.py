@@ -1,0 +1,75 @@
+"""Budgets: as few steps of an order as bring a network within its limits, after ties, multiples and floors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils.darknet import Network
+from utils.errors import TargetError
+from utils.pruning.completion import completed
+from utils.pruning.elimination import Step
+from utils.pruning.groups import ChannelGroups, channel_groups
+from utils.pruning.plan import Parameter, Plan
+from utils.pruning.selection import plan_of
+from utils.pruning.surgery import planned_network
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a network may cost. name: of the cost, for messages. cost: of a network. most: what it may be at most."""
+
+    name: str
+    cost: Callable[[Network], float]
+    most: float
+
+    def excess(self, network: Network) -> float:
+        """The network's cost in units of what it may be: above 1 it is too much."""
+        return self.cost(network) / self.most
+
+
+def plan_after(network: Network, order: Sequence[Step], count: int, strategy: str, parameters: Mapping[str, Parameter], *,
+               round_to: int = 1, groups: ChannelGroups | None = None) -> Plan:
+    """The plan of the first `count` steps; what they cut too far, the last of them give back (see completion.py)."""
+    groups = groups or channel_groups(network)
+    kept = np.ones(groups.count, dtype=bool)
+    rank = np.full(groups.count, float(len(order)))
+    for number, step in enumerate(order):
+        if step.class_id is not None:
+            rank[step.class_id] = number
+            kept[step.class_id] &= number >= count
+    blocks = tuple(step.block for step in order[:count] if step.block is not None)
+    return plan_of(network, groups, completed(network, groups, kept, rank, round_to=round_to), strategy, parameters, blocks)
+
+
+def plan_within(network: Network, order: Sequence[Step], limits: Sequence[Limit], strategy: str,
+                parameters: Mapping[str, Parameter], *, round_to: int = 1) -> Plan:
+    """The plan of the fewest steps that meets all limits.
+
+    Raises:
+        TargetError: the network meets them as it is, or not even all steps do; says what would be reached.
+    """
+    groups = channel_groups(network)
+
+    def plan(count: int) -> Plan:
+        return plan_after(network, order, count, strategy, parameters, round_to=round_to, groups=groups)
+
+    def meets(count: int) -> bool:
+        smaller = planned_network(network, plan(count))
+        return all(limit.excess(smaller) <= 1 for limit in limits)
+
+    if all(limit.excess(network) <= 1 for limit in limits):
+        has = ", ".join(f"{limit.cost(network):.6g} {limit.name} (asked: at most {limit.most:.6g})" for limit in limits)
+        raise TargetError(network.path, f"has {has} as it is", "ask for less")
+    if not meets(len(order)):
+        smallest = planned_network(network, plan(len(order)))
+        missed = max(limits, key=lambda limit: limit.excess(smallest))
+        raise TargetError(network.path, f"cannot be brought to {missed.most:.6g} {missed.name}: with a channel left in each "
+                          f"layer it still has {missed.cost(smallest):.6g}", f"ask for {missed.cost(smallest):.6g} or more")
+    low, high = 0, len(order)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if meets(middle) else (middle, high)
+    return plan(high)

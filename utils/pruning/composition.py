@@ -1,0 +1,38 @@
+"""Two cuts as one: the plan of the first network that removes what both remove."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from utils.darknet import Network
+from utils.errors import PlanError
+from utils.pruning.keep import Keep
+from utils.pruning.plan import Plan
+from utils.pruning.selection import chosen_blocks, removed_layers
+
+
+def composed(network: Network, first: Plan, second: Plan) -> Plan:
+    """The plan that does at once what `first` does to `network` and `second` to what is left of it.
+
+    strategy and parameters are those of `second`. Carriers of the first cut are none of the network's own channels:
+    `first` must have been carried out without them.
+
+    Raises:
+        PlanError: `first` belongs to another network, or `second` names layers or widths that the first did not leave.
+    """
+    if first.fingerprint != network.fingerprint:
+        raise PlanError(network.path, "is not the network that the first plan was made for", "give its own network")
+    gone = removed_layers(chosen_blocks(network, first.blocks))
+    old_of = [layer.index for layer in network.layers if layer.index not in gone]
+    keep = dict(first.keep)
+    for place, kept in second.keep.items():
+        index = old_of[place]
+        before = first.keep.get(index, Keep.all(network.layers[index].shape.channels))
+        if len(before) != kept.filters:
+            raise PlanError(network.layers[index].where, f"the first plan leaves {len(before)} channels of layer {index}, the "
+                            f"second counts {kept.filters}", "give two plans that follow each other")
+        keep[index] = Keep(before.filters, tuple(np.array(before.channels)[list(kept.channels)].tolist()))
+    blocks = (*first.blocks, *(old_of[shortcut] for shortcut in second.blocks))
+    gone = removed_layers(chosen_blocks(network, blocks))
+    return Plan(second.strategy, second.parameters, network.fingerprint,
+                {index: kept for index, kept in keep.items() if index not in gone}, blocks)

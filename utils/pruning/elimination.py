@@ -1,0 +1,210 @@
+"""The order in which channels and residual blocks can go so that what stays can stand in for them longest.
+
+Each convolution that reads a channel loses what the channel gave and the others cannot give in its place: with the kernel
+refitted, the loss is the kernel's energy there times the channel's variance given all the other channels. Channels go one
+by one, the cheapest first; after each the others have taken over its part, and one of two equal channels, worth nothing
+while its twin is there, is worth all when the twin is gone. A residual block is worth what its branch carries into all that
+read the sum. Sources: optimal brain surgeon (Hassibi and Stork, 1993) and optimal brain compression (Frantar and Alistarh,
+2022, https://arxiv.org/abs/2208.11580), here for tied groups of whole channels over all their readers at once; taps of a
+kernel are taken to see independent places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from utils.darknet import Fresh, Layer, Network, Weights
+from utils.pruning.blocks import ResidualBlock, residual_blocks
+from utils.pruning.class_costs import CostUnit, class_costs, layer_cost
+from utils.pruning.downstream import downstream_importance
+from utils.pruning.groups import ChannelGroups
+from utils.pruning.statistics import ActivationStatistics
+from utils.pruning.summand import carried_variances
+
+_REFRESH = 50  # times that costs are worked out anew on the way
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that goes: a class of channels, or the residual block that ends in a [shortcut]."""
+
+    class_id: int | None = None
+    block: int | None = None
+
+
+def elimination_order(network: Network, weights: Weights, groups: ChannelGroups, removable: np.ndarray,
+                      statistics: ActivationStatistics, cost_of: CostUnit | Sequence[tuple[CostUnit, float]] = "macs", *,
+                      exponent: float = 1.0, blocks: bool = True, ridge: float = 1e-3) -> tuple[Step, ...]:
+    """All that can go, the first to go first.
+
+    Args:
+        removable: bool per class; those that no convolution reads are left alone.
+        cost_of: what is to be saved; or several units, each with its weight.
+        exponent: what a step is worth is divided by what it saves at the widths then left, to this power.
+        blocks: whether residual blocks may go, too.
+        ridge: share of the mean variance that is added to each channel's own; guards against chance in few samples.
+    """
+    units = ((cost_of, 1.0),) if isinstance(cost_of, str) else tuple(cost_of)
+    return tuple(_Elimination(network, weights, groups, removable, statistics, units, exponent, blocks, ridge).steps())
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """A list of channels that convolutions read, or one block of it.
+
+    classes: of its positions, (C,). precision: inverse of its covariance, (C, C); rows and columns of channels that went are
+    0. energies: for each reader the sum over filters and taps of W'W, each filter in units of its response, (C, C). losses:
+    for each position what all readers together would lose without it, (C,).
+    """
+
+    layer: int
+    start: int
+    classes: np.ndarray
+    precision: np.ndarray
+    energies: dict[int, np.ndarray] = field(default_factory=dict)
+    losses: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "losses", np.zeros(len(self.classes)))
+
+    @property
+    def energy(self) -> np.ndarray:
+        """Of all readers, for each position, (C,)."""
+        return sum((energy.diagonal() for energy in self.energies.values()), np.zeros(len(self.classes)))
+
+    def lose(self, position: int) -> None:
+        """The channel at `position` goes: the others take over its part in each reader's kernel."""
+        share = self.precision[:, position] / self.precision[position, position]
+        for energy in self.energies.values():
+            own = energy[:, position].copy()
+            energy -= np.outer(own - own[position] * share, share)
+            energy -= np.outer(share, own)
+        self.precision[...] -= np.outer(share, self.precision[position])
+        for matrix in (self.precision, *self.energies.values()):
+            matrix[position] = matrix[:, position] = 0
+        self.measure()
+
+    def measure(self) -> None:
+        """Work out the losses."""
+        given_others = self.precision.diagonal()
+        self.losses[...] = np.divide(self.energy, given_others, out=np.zeros(len(given_others)), where=given_others > 0)
+
+
+class _Elimination:
+    """What is left, and what each step would cost and save."""
+
+    def __init__(self, network: Network, weights: Weights, groups: ChannelGroups, removable: np.ndarray,
+                 statistics: ActivationStatistics, units: Sequence[tuple[CostUnit, float]], exponent: float, blocks: bool,
+                 ridge: float) -> None:
+        self._network, self._groups, self._units, self._exponent = network, groups, units, exponent
+        self._sources = _sources(network, weights, groups, statistics, ridge)
+        self._worth = np.zeros(groups.count)
+        self._places: dict[int, list[tuple[_Source, np.ndarray]]] = {}
+        for source in self._sources:
+            np.add.at(self._worth, source.classes, source.losses)
+            for class_id in np.unique(source.classes):
+                self._places.setdefault(int(class_id), []).append((source, np.flatnonzero(source.classes == class_id)))
+        self._kept = np.ones(groups.count, dtype=bool)
+        self._left = np.zeros(groups.count, dtype=bool)
+        self._left[list(self._places)] = removable[list(self._places)]
+        self._gone: set[int] = set()
+        self._blocks: list[tuple[ResidualBlock, dict[int, np.ndarray]]] = [
+            (block, carried_variances(network, block, statistics)) for block in residual_blocks(network)] if blocks else []
+
+    def steps(self) -> Iterator[Step]:
+        every = max(1, int(self._left.sum()) // _REFRESH)
+        number = 0
+        while self._left.any():
+            if number % every == 0:
+                cost = np.maximum(self._class_costs(), 1e-12) ** self._exponent
+                candidates = [(self._block_worth(block, carried) / self._block_cost(block) ** self._exponent, index)
+                              for index, (block, carried) in enumerate(self._blocks) if block.shortcut not in self._gone]
+                best_block = min(candidates, default=(np.inf, -1))
+            number += 1
+            scores = np.where(self._left, self._worth / cost, np.inf)
+            chosen = int(scores.argmin())
+            if best_block[0] < scores[chosen]:
+                block, _ = self._blocks.pop(best_block[1])
+                self._lose_block(block)
+                yield Step(block=block.shortcut)
+                number, best_block = 0, (np.inf, -1)
+                continue
+            self._left[chosen] = self._kept[chosen] = False
+            for source, positions in self._places[chosen]:
+                before = source.losses.copy()
+                for position in positions:
+                    source.lose(int(position))
+                np.add.at(self._worth, source.classes, source.losses - before)
+            yield Step(class_id=chosen)
+
+    def _class_costs(self) -> np.ndarray:
+        return sum(weight * class_costs(self._network, self._groups, self._kept, unit, self._gone)
+                   for unit, weight in self._units)
+
+    def _block_cost(self, block: ResidualBlock) -> float:
+        widths = [layer for layer in map(self._network.layers.__getitem__, block.branch) if layer.kind == "convolutional"]
+        return max(1e-12, sum(weight * layer_cost(layer, self._groups, self._kept, unit)
+                              for layer in widths for unit, weight in self._units))
+
+    def _block_worth(self, block: ResidualBlock, carried: dict[int, np.ndarray]) -> float:
+        """What those that read the sum would lose without the branch, the other channels not helping."""
+        worth = 0.0
+        for source in self._sources:
+            if source.layer in carried and source.layer not in self._gone:
+                variance = carried[source.layer][source.start:source.start + len(source.classes)]
+                worth += float(source.energy @ (variance * self._kept[source.classes]))
+        return worth
+
+    def _lose_block(self, block: ResidualBlock) -> None:
+        """The branch's convolutions read nothing any more, and channels that only they make are nobody's."""
+        self._gone |= set(block.layers)
+        for source in self._sources:
+            if source.energies.keys() & self._gone:
+                before = source.losses.copy()
+                for layer in source.energies.keys() & self._gone:
+                    del source.energies[layer]
+                source.measure()
+                np.add.at(self._worth, source.classes, source.losses - before)
+        made = {int(c) for layer in self._network.layers if layer.index not in self._gone
+                for c in self._groups.vectors[layer.index]}
+        inside = {int(c) for layer in block.layers for c in self._groups.vectors[layer]}
+        self._left[list(inside - made)] = False
+
+
+def _sources(network: Network, weights: Weights, groups: ChannelGroups, statistics: ActivationStatistics,
+             ridge: float) -> list[_Source]:
+    """All lists of channels that are read, with their readers; depthwise convolutions read only what is tied to them."""
+    found: dict[tuple[int, int, int], _Source] = {}
+    importance = downstream_importance(network, weights, statistics)
+    for layer in network.layers:
+        if layer.kind != "convolutional" or not isinstance(layer.rule, Fresh):
+            continue
+        blocks, source = layer.options.groups, layer.inputs[0]
+        vectors = groups.vector(source).reshape(blocks, -1)
+        for block, (rows, classes) in enumerate(zip(np.split(_scaled(layer, weights, statistics, importance[layer.index]), blocks), vectors, strict=True)):
+            key, start = (source, blocks, block), block * len(classes)
+            if key not in found:
+                own = slice(start, start + len(classes))
+                found[key] = _Source(source, start, classes, _inverse(statistics.covariances[source][own, own], ridge))
+            found[key].energies[layer.index] = np.einsum("oikl,ojkl->ij", rows, rows, optimize=True)
+    for source in found.values():
+        source.measure()
+    return list(found.values())
+
+
+def _scaled(layer: Layer, weights: Weights, statistics: ActivationStatistics, importance: np.ndarray) -> np.ndarray:
+    """A kernel whose squares are shares of each filter's response, times the filter's importance."""
+    response = statistics.responses[layer.index]
+    kernel = weights.layers[layer.index]["weight"].astype(np.float64)
+    scale = importance / np.maximum(response, 1e-12 + 1e-6 * response.mean())
+    return kernel * np.sqrt(scale)[:, None, None, None]
+
+
+def _inverse(covariance: np.ndarray, ridge: float) -> np.ndarray:
+    size = float(np.trace(covariance)) / len(covariance)
+    system = covariance.copy()
+    system[np.diag_indices_from(system)] += max(ridge * size, 1e-12)
+    return np.linalg.inv(system)

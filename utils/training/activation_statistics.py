@@ -1,0 +1,123 @@
+"""Variances and covariances of a network's activations on calibration images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models import Darknet, set_weights
+from utils.darknet import IMAGE, Fresh, Layer, Network, Weights
+from utils.errors import DataError
+from utils.pruning.statistics import ActivationStatistics
+from utils.training.lockstep import Lane, on_device
+
+_POSITIONS = 16_384  # of each map, over all images; covariances of 1024 channels need some thousands
+
+
+def activation_statistics(network: Network, weights: Weights, batches: Iterable[np.ndarray], *, images: int,
+                          device: str = "cpu", seed: int = 0) -> ActivationStatistics:
+    """Run a network over images and measure what `ActivationStatistics` says; covariances at sampled positions.
+
+    Args:
+        batches: images, (N, C, H, W) float32 in [0, 1] each. images: how many there are in all.
+
+    Raises:
+        DataError: the network computes NaN on them.
+    """
+    model = Darknet(network, init=False)
+    set_weights(model, weights)
+    model.eval().to(device, memory_format=torch.channels_last)
+    moments = _Moments(network, generator=np.random.default_rng(seed), share=_POSITIONS / images)
+    with torch.inference_mode():
+        for batch in batches:
+            lane = Lane(model)
+            lane.join(on_device(batch, torch.device(device)), 0)
+            for layer in network.layers:
+                moments.layer(lane, layer)
+    return moments.values()
+
+
+class _Moments:
+    """Collects everything, layer by layer and batch by batch."""
+
+    def __init__(self, network: Network, generator: np.random.Generator, share: float) -> None:
+        self._network, self._generator, self._share = network, generator, share
+        self._sources = {layer.inputs[0] for layer in network.layers if isinstance(layer.rule, Fresh)}
+        self._summands = {source for layer in network.layers if layer.kind == "shortcut" for source in layer.inputs}
+        self._covariances: dict[int, _Covariance] = {}
+        self._responses: dict[int, _Variance] = {}
+        self._variances: dict[int, _Variance] = {}
+
+    def layer(self, lane: Lane, layer: Layer) -> None:
+        """Run one layer on one batch."""
+        index = layer.index
+        if index == 0 and IMAGE in self._sources:
+            self._map(IMAGE, lane.inputs(0, 0)[0])
+        if layer.kind == "convolutional":
+            module = lane.model.layers[index]
+            before_norm = module.convolved(lane.inputs(0, index)[0])
+            self._responses.setdefault(index, _Variance()).add(before_norm)
+            output = module.finished(before_norm)
+            lane.put(0, index, output)
+        else:
+            output = lane.step(0, index)
+        self._map(index, output)
+
+    def values(self) -> ActivationStatistics:
+        """All of it; DataError where it is no number."""
+        found = ActivationStatistics({key: one.value() for key, one in self._covariances.items()},
+                                     {key: one.value() for key, one in self._responses.items()},
+                                     {key: one.value() for key, one in self._variances.items()})
+        for key, values in found.responses.items():
+            if not np.isfinite(values).all():
+                raise DataError(self._network.layers[key].where, "computes numbers that are NaN or infinite on the "
+                                "calibration images", "take weights from before the training diverged, or other images")
+        return found
+
+    def _map(self, index: int, x: Tensor) -> None:
+        if index in self._sources:
+            count = x[:, 0].numel()
+            wanted = min(count, max(1, round(self._share * len(x))))
+            chosen = torch.from_numpy(self._generator.choice(count, wanted, replace=False)).to(x.device)
+            self._covariances.setdefault(index, _Covariance()).add(x.permute(0, 2, 3, 1).reshape(count, -1)[chosen])
+        if index in self._summands:
+            self._variances.setdefault(index, _Variance()).add(x)
+
+
+class _Variance:
+    """Of each channel of maps (N, C, H, W), in float64."""
+
+    def __init__(self) -> None:
+        self._count, self._sum, self._squares = 0, None, None
+
+    def add(self, x: Tensor) -> None:
+        flat = x.permute(1, 0, 2, 3).flatten(1).double()
+        total, squares = flat.sum(dim=1), flat.square().sum(dim=1)
+        self._sum = total if self._sum is None else self._sum + total
+        self._squares = squares if self._squares is None else self._squares + squares
+        self._count += flat.shape[1]
+
+    def value(self) -> np.ndarray:
+        mean = self._sum / self._count
+        return (self._squares / self._count - mean.square()).clamp(min=0).cpu().numpy()
+
+
+class _Covariance:
+    """Of rows (m, C), in float64."""
+
+    def __init__(self) -> None:
+        self._count, self._sum, self._gram = 0, None, None
+
+    def add(self, rows: Tensor) -> None:
+        rows = rows.double()
+        self._sum = rows.sum(dim=0) + (0 if self._sum is None else self._sum)
+        gram = rows.T @ rows
+        self._gram = gram if self._gram is None else self._gram.add_(gram)
+        self._count += len(rows)
+
+    def value(self) -> np.ndarray:
+        mean = self._sum / self._count
+        return (self._gram / self._count - mean[:, None] * mean).cpu().numpy()
