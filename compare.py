@@ -61,9 +61,9 @@ def make_parser() -> CommandParser:
 
 def run(args: argparse.Namespace) -> int:
     """Measure every pair, and print one table."""
-    from utils.atomic import check_writable
     from utils.cli.device import prepare_process
     from utils.cli.engines import requested_network
+    from utils.cli.outputs import check_output, input_files
     from utils.reports import comparison_table, write_json
 
     engines = [name.strip() for name in args.latency.split(",") if name.strip()]
@@ -76,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError("NAME=CFG,WEIGHTS", f"there are {names.count(twice)} pairs called {twice!r}",
                           f"give them names: {twice}1=CFG,WEIGHTS {twice}2=CFG,WEIGHTS")
     if args.json is not None:
-        check_writable(args.json)
+        read = (path for one in args.pairs for path in (one.cfg, one.weights))
+        check_output("--json", args.json, input_files(*read, data=args.data))
     args.threads = prepare_process(threads=args.threads, seed=args.seed)
     networks = [requested_network(_for_one(args, one)) for one in args.pairs]  # all before the first is measured
     rows = {one.name: _figures(_for_one(args, one), one, network, engines)

@@ -49,23 +49,20 @@ def make_parser() -> CommandParser:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, and print the tables."""
-    from utils.atomic import check_writable, staged_files
+    from utils.atomic import staged_files
     from utils.cli.device import prepare_process  # torch and OpenCV take a second: --help should not wait for them
     from utils.cli.engines import open_requested_engine, requested_network
+    from utils.cli.outputs import check_output, input_files
     from utils.cli.validation import validation_set
-    from utils.errors import OptionError
     from utils.reports import class_table, coco_results, evaluation_table, write_json
     from utils.training import HeadDecoder, Selection, evaluate_engine
 
     prepare_process(threads=args.threads, seed=args.seed)
     network = requested_network(args)
     if args.save_json is not None:
-        check_writable(args.save_json)
         figures = args.save_json.with_name(f"{args.save_json.stem}-metrics{args.save_json.suffix}")
-        check_writable(figures)
         for path in (args.save_json, figures):
-            if path.resolve() in {given.resolve() for given in (args.cfg, args.weights, args.data)}:
-                raise OptionError("--save-json", f"{path} would overwrite an input", "name another file")
+            check_output("--save-json", path, input_files(args.cfg, args.weights, data=args.data))
     dataset = validation_set(args.data, HeadDecoder(network).classes, args.split)
     letterbox = letterboxed(args.letterbox, network.net.letter_box)
     engine = open_requested_engine(args, network)

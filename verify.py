@@ -48,6 +48,7 @@ def make_parser() -> CommandParser:
 
 def run(args: argparse.Namespace) -> int:
     """Compare, and print a table."""
+    from utils.cli.outputs import check_output, input_files
     from utils.darknet import read_network  # torch takes a second: --help should not wait for it
     from utils.deploy import compare_pair
     from utils.errors import EngineError, OptionError, VerificationError
@@ -56,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
     if args.device not in ("auto", "cpu"):
         raise OptionError("--device", f"{args.device}: engines are compared on the CPU", "leave --device out")
     network = read_network(args.cfg)
-    if args.report is not None and args.report.resolve() in (args.cfg.resolve(), args.weights.resolve()):
-        raise OptionError("--report", f"{args.report} would overwrite an input", "name another file")
+    if args.report is not None:
+        check_output("--report", args.report, input_files(args.cfg, args.weights, args.images and Path(args.images)))
     if args.img_size is not None:
         network = network.resized(*args.img_size)
     report = compare_pair(args.cfg, args.weights, _images(args, network), args.engine, args.tolerance,

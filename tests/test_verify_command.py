@@ -106,6 +106,7 @@ def test_another_input_size(tmp_path):
     (["--images", "nowhere.jpg"], "nowhere.jpg: does not exist"),
     (["--device", "cuda"], "--device: cuda: engines are compared on the CPU"),
     (["--report", "model.weights"], "--report: model.weights would overwrite an input"),
+    (["--images", "model.cfg", "--report", "model.cfg"], "--report: model.cfg would overwrite an input"),
 ])
 def test_what_makes_no_sense_is_one_line_and_2(more, said, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)

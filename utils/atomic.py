@@ -154,8 +154,11 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a whole UTF-8 file atomically, line ends as given; raises OutputError as `atomic_write` does."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write a whole UTF-8 file atomically, line ends as given; raises OutputError as `atomic_write` does.
+
+    File names that are no UTF-8, which Python holds as surrogates, become the bytes that they are on the disk.
+    """
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
 def _umask() -> int:

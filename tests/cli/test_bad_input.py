@@ -249,6 +249,11 @@ def a_result_that_is_an_input(pair):
     return ["--save-json", "small.cfg"]
 
 
+@case("--save-json: valid.txt would overwrite an input")
+def a_result_that_is_the_list_of_images(pair):
+    return ["--save-json", "valid.txt"]
+
+
 @case("--save-json: alias-metrics.data would overwrite an input")
 def a_second_result_that_is_an_input(pair):
     (pair.folder / "alias-metrics.data").symlink_to("small.data")

@@ -76,6 +76,8 @@ def test_folders_may_have_an_equals_sign(pair, compare, words, name):
     (["a=small.cfg,"], "is no pair"),
     (["--latency", "abacus", "small.cfg,small.weights"], "there is no engine 'abacus'; choose from torch, opencv"),
     (["--json", "nowhere/all.json", "small.cfg,small.weights"], "nowhere/all.json: cannot be written"),
+    (["--json", "small.cfg", "small.cfg,small.weights"], "--json: small.cfg would overwrite an input"),
+    (["--json", "valid.txt", "small.cfg,small.weights"], "--json: valid.txt would overwrite an input"),
     (["small.cfg,small.weights", "other=gone.cfg,small.weights"], "gone.cfg"),
 ])
 def test_bad_input_is_one_line_and_nothing_is_measured(pair, compare, monkeypatch, capsys, words, message):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -106,3 +107,14 @@ def test_a_reader_that_goes_away_ends_the_command_without_complaint():
                           cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.stdout.split() == ["line", "0", "141"]
     assert done.stderr == ""
+
+
+def test_what_the_terminal_has_no_letters_for_does_not_stop_a_command():
+    code = ("from utils.cli import CommandParser, common_arguments, run_command\n"
+            "parser = CommandParser(parents=[common_arguments()])\n"
+            "raise SystemExit(run_command(lambda args: print('\\u2500 mAP \\udcff'), parser, []))")
+    for encoding in ("ascii", "utf-8"):
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True,
+                              env={**os.environ, "PYTHONIOENCODING": encoding})
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert b" mAP ?" in done.stdout

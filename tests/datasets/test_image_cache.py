@@ -58,6 +58,14 @@ def test_a_jpeg_is_decoded_at_a_part_of_its_size_where_that_is_enough(tmp_path, 
     assert np.abs(image.astype(int) - wanted).mean() < 2
 
 
+@pytest.mark.parametrize(("width", "height"), [(900, 1), (1, 900), (900, 3), (1, 1)])
+@pytest.mark.parametrize("letterbox", [False, True])
+def test_an_image_that_is_very_thin_is_an_image(tmp_path, width, height, letterbox):
+    scan = jpeg(tmp_path, width, height)
+    assert min(load_for(scan, 0, (64, 64), letterbox).shape) >= 1
+    assert ImageCache.filled(scan, (64, 64), letterbox=letterbox).get(0) is not None
+
+
 def test_too_many_images_are_not_kept_and_a_warning_says_why(tmp_path, caplog):
     scan = jpeg(tmp_path, 60, 40)
     assert ImageCache.filled(scan, (64, 64), free=9001) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,12 @@ def test_dataclasses_arrays_paths_and_tuples_have_a_plain_form(tmp_path):
         "cost": {"parameters": 3, "share": 0.5}, "widths": [0, 1, 2], "cfg": "cfg/a.cfg", "1": [0.5, 2],
         "name": "Größe", "set": [1, 2], "none": None, "yes": True,
     }
+
+
+def test_a_file_name_that_is_no_utf8_comes_back(tmp_path):
+    name = os.fsdecode(b"caf\xe9.cfg")
+    write_json(tmp_path / "report.json", {"cfg": Path(name)})
+    assert json.loads((tmp_path / "report.json").read_bytes()) == {"cfg": name}
 
 
 def test_nan_and_infinity_become_null_because_json_has_neither():

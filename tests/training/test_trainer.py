@@ -157,7 +157,7 @@ def test_a_batch_without_a_number_for_a_loss_leaves_no_trace():
     run(clean)
     reports = [event for event in run(hurt) if isinstance(event, EpochReport)]
     assert [report.skipped_steps for report in reports] == [0, 0, 1, 0, 0]
-    assert reports[2].losses == {}
+    assert all(map(math.isnan, reports[2].losses.values()))
     assert all(math.isfinite(report.losses["total"]) for report in reports if report.epoch != 2)
     assert hurt.progress.bad_in_a_row == 0
     for one, other in zip(clean.result.state_dict().values(), hurt.result.state_dict().values(), strict=True):
@@ -202,6 +202,15 @@ def test_so_many_bad_batches_in_a_row_end_the_training_and_fewer_do_not(bad, sto
     else:
         assert run(trainer)[-1].skipped_steps == len(bad)
     assert all(torch.isfinite(value).all() for value in trainer.result.state_dict().values())
+
+
+def test_an_epoch_without_a_single_good_batch_keeps_its_columns():
+    trainer = small_trainer(SmallBatches(2, 2), epochs=1, patience=3)
+    good = set(run(small_trainer(SmallBatches(2, 2), epochs=1))[-1].losses)
+    poison(trainer, 0, 1)
+    losses = run(trainer)[-1].losses
+    assert set(losses) == good
+    assert all(map(math.isnan, losses.values()))
 
 
 def test_gradients_that_are_never_a_number_end_the_training_too():

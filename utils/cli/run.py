@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import io
 import logging
 import os
 import sys
@@ -58,6 +59,8 @@ def run_command(
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
     tame_openmp()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")  # a table, or a file's name, that this encoding has no letters for
     verbosity = -1 if getattr(args, "quiet", False) else int(getattr(args, "verbose", 0) or 0)
     with logging_to_stderr(verbosity):
         return _guarded(body, args, interrupted)

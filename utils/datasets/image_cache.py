@@ -108,14 +108,15 @@ def load_for(scan: ImageScan, index: int, size: tuple[int, int], letterbox: bool
     """An image for a network's input of `size` (height, width): (H, W, 3) uint8 RGB.
 
     A JPEG that is far larger is decoded at a half, a quarter or an eighth, as long as that leaves `ROOM` times what is
-    needed.
+    needed, and at least one pixel (OpenCV makes none of a thin image).
 
     Raises:
         DataError: as `load_image`.
     """
     kept = float(_scale(scan.sizes[index : index + 1].astype(np.float64), size, letterbox)[0])
     reductions: tuple[Literal[8, 4, 2], ...] = (8, 4, 2)
-    return load_reduced(scan.images[index], next((one for one in reductions if one * kept <= 1), 1))
+    most = min(1 / kept, scan.sizes[index].min())
+    return load_reduced(scan.images[index], next((one for one in reductions if one <= most), 1))
 
 
 def free_memory() -> int | None:

@@ -70,6 +70,9 @@ class OpenCvEngine:
         problems = opencv_problems(network)
         if problems:
             raise EngineError("", "; ".join(problems), "use another engine, or change the cfg")
+        for path in (self._cfg, self._weights):
+            if any("\ud800" <= letter <= "\udfff" for letter in str(path)):
+                raise EngineError("", "OpenCV opens no file whose name is no UTF-8", "rename it")  # it would crash
         same_size = network.input_shape == self._network.input_shape
         with tempfile.TemporaryDirectory(prefix="bonsai-") as folder, _errors(self._cv2, self._cfg):
             cfg, weights = self._cfg, self._weights

@@ -121,16 +121,23 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             entries = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(path, "does not exist", "check the path") from None
+    except IsADirectoryError:
+        raise WeightsError(path, "is a folder", "give a .pt file") from None
     except Exception as error:  # a damaged pickle raises whatever its opcodes happen to run into
+        if not is_checkpoint(path):
+            raise WeightsError(path, "is no PyTorch checkpoint", "give a .pt file") from error
         raise WeightsError(path, f"cannot be read as a checkpoint ({_why_unreadable(error)})",
                            "only files of tensors and plain values are read, no pickled models") from error
     state = entries.get("model", entries) if isinstance(entries, Mapping) else None
     if not isinstance(state, Mapping) or not any(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(path, 'holds no tensors under "model"', "save a state_dict(), not a model")
-    own = state is not entries
-    extra = {key: value for key, value in entries.items() if key not in _RESERVED} if own else {}
-    header = Header(*entries["header"]) if own and "header" in entries else Header()
-    cfg, cfg_path = (entries.get("cfg"), entries.get("cfg_path")) if own else (None, None)
+    own = state is not entries and isinstance(entries.get("cfg"), str)  # others call other things so
+    extra = {key: value for key, value in entries.items() if key not in _RESERVED} if state is not entries else {}
+    cfg, cfg_path = (entries["cfg"], entries.get("cfg_path")) if own else (None, None)
+    try:
+        header = Header(*map(int, entries["header"])) if own and "header" in entries else Header()
+    except (TypeError, ValueError):
+        raise WeightsError(path, "has no header of four whole numbers", "give a file that was saved by this program") from None
     return Checkpoint(path, cfg, cfg_path, header, {k: v for k, v in state.items() if isinstance(v, Tensor)}, extra)
 
 

@@ -11,20 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from utils.atomic import write_text
+from utils.atomic import write_bytes
 
 
 def write_json(path: str | Path, report: object) -> None:
     """Write a report as JSON (UTF-8, indented, keys in the order given).
 
     Dataclasses become objects, numpy arrays lists, paths strings. NaN and infinities, which JSON does not have,
-    become null.
+    become null. A file name that is no UTF-8 comes back from `json.loads` as Python had it.
 
     Raises:
         OutputError: the file cannot be written; what stood there before is untouched.
         TypeError: something in the report has no JSON form.
     """
-    write_text(path, json.dumps(plain(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(plain(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))  # \udcff is JSON's own way to write what UTF-8 cannot
 
 
 def plain(value: object) -> Any:

@@ -262,7 +262,7 @@ class Trainer:
         is_best = metrics is not None and metrics["map50"] > progress.best
         if is_best:
             progress.best = metrics["map50"]
-        losses = self.processes.mean(progress.losses.means())
+        losses = self.processes.mean(progress.losses.means() or self._no_losses())
         lr, momentum = self.optimizer.param_groups[0]["lr"], _momentum(self.optimizer)
         s, sparse = None, None
         if self.sparsity is not None:
@@ -276,6 +276,11 @@ class Trainer:
         progress.epoch, progress.batch = progress.epoch + 1, 0
         progress.losses, progress.skipped_in_epoch = LossMeans(), 0
         return report
+
+    def _no_losses(self) -> dict[str, float]:
+        """The parts of an epoch whose batches were all left out, so that tables keep their columns."""
+        parts = (*self.loss.part_names, "total", *(["l1"] if self.sparsity is not None else []))
+        return dict.fromkeys(parts, math.nan)
 
     def _gauge(self, loss: float, lr: float, momentum: float) -> SparsityGauge:
         """Of the network that is evaluated and saved: the same that will be pruned."""

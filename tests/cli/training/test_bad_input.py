@@ -5,16 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import pickle
-import zipfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-
-from utils.datasets import label_cache
-from utils.detection import DetectionLoss
 
 CASES: dict[str, tuple[Callable, tuple[str, ...]]] = {}  # what is wrong -> (how to make it so, parts of the message)
 
@@ -155,6 +150,44 @@ def going_on_from_no_training(work):
     return ["--resume", "plain.pt"]
 
 
+@case("tiny.weights: is no PyTorch checkpoint; give a .pt file")
+def going_on_from_a_weights_file(work):
+    from models import load_model, save_weights
+
+    save_weights(load_model("tiny.cfg"), "tiny.weights")
+    return ["--resume", "tiny.weights"]
+
+
+@case("set: is a folder; give a .pt file")
+def going_on_from_a_folder(work):
+    return ["--resume", "set"]
+
+
+@case("old.pt: holds a training that cannot go on here (KeyError: 'loss_sums'); begin a new one from its network: --weights")
+def going_on_from_a_training_of_another_version(work):
+    from models import load_model, save_checkpoint
+
+    save_checkpoint("old.pt", load_model("tiny.cfg"), training={"progress": {}}, arguments={})
+    return ["--resume", "old.pt", "--data", "set/demo.data"]
+
+
+@case("--out: names another folder, and a run goes on in its own")
+def going_on_in_another_folder(work):
+    return ["--resume", "last.pt", "--out", "elsewhere"]
+
+
+@case("--cfg: is missing")
+def a_pt_file_whose_cfg_is_that_of_another_program(work):
+    torch.save({"model": {"layers.0.weight": torch.zeros(1)}, "cfg": {"depth": 3}, "header": 7}, "other.pt")
+    return ["--weights", "other.pt"]
+
+
+@case("odd.pt: has no header of four whole numbers")
+def a_pt_file_with_a_broken_header(work):
+    torch.save({"model": {"layers.0.weight": torch.zeros(1)}, "cfg": Path("tiny.cfg").read_text(), "header": 7}, "odd.pt")
+    return ["--weights", "odd.pt"]
+
+
 @case("weights/last.pt")
 def going_on_where_nothing_is(work):
     return ["--resume"]
@@ -208,6 +241,21 @@ def rectangles_of_several_sizes(work):
     return ["--multi-scale", "--rect"]
 
 
+@case("--s, --s-bias: would press nothing: sparsity is off; add -sr")
+def a_strength_without_sparsity(work):
+    return ["--s", "0.01", "--s-bias", "0.1"]
+
+
+@case("--width-multiple: scales what --arch makes")
+def a_width_without_an_architecture(work):
+    return ["--width-multiple", "0.5"]
+
+
+@case("--img_size: 16384 pixels are more than a mosaic can be made for")
+def an_input_beyond_opencv(work):
+    return ["--img_size", "16384"]
+
+
 @case("--s auto finds s by itself")
 def two_ways_to_find_s(work):
     return ["-sr", "--s", "auto", "--sparsity", "linear"]
@@ -231,6 +279,11 @@ def a_folder_that_is_not_empty(work):
 def a_name_that_is_taken(work):
     Path("runs/mine").mkdir(parents=True)
     return ["--name", "mine"]
+
+
+@case("--name: '../mine' is not the name of a folder in runs/; write --out for a path")
+def a_name_that_is_a_path(work):
+    return ["--name", "../mine"]
 
 
 @case("mine: cannot be made a folder")
@@ -282,88 +335,3 @@ def test_one_line_code_2_and_nothing_written(work, monkeypatch, capfd, what):
         assert message in errors[0]
     assert work.files() == before
     assert said.out == ""
-
-
-# -- told once, and left out ------------------------------------------------------------------------------------------
-
-def test_class_ids_that_are_too_large_are_told_once_with_their_line_and_left_out(work, capfd):
-    labels = Path("set/labels/0001.txt")
-    labels.write_text(labels.read_text() + "7 0.5 0.5 0.1 0.1\n")
-    number = len(labels.read_text().splitlines())
-    assert work.train("--out", "run") == 0
-    said = capfd.readouterr().err
-    assert said.count(f"labels/0001.txt:{number}") == 1
-    assert "the class id 7 is too large" in said
-
-
-def test_an_image_for_the_evaluation_that_is_cut_off_is_told_once_and_left_out(work, capfd):
-    path = Path("set") / Path("set/valid.txt").read_text().split()[0].removeprefix("set/")
-    path.write_bytes(path.read_bytes()[:200])
-    assert work.train("--out", "run") == 0
-    said = capfd.readouterr().err
-    assert said.count(path.name) == 1
-    assert work.train("--strict", "--out", "strict") == 2
-    assert path.name in capfd.readouterr().err
-
-
-def test_a_label_cache_of_another_version_is_made_again(work, monkeypatch):
-    assert work.train("--out", "first", epochs=1) == 0
-    caches = sorted(Path("set").glob("*.bonsai-cache.npz"))
-    assert [cache.name.partition(".")[0] for cache in caches] == ["train", "valid"]
-    whole = caches[0].read_bytes()
-    monkeypatch.setattr(label_cache, "_VERSION", label_cache._VERSION + 1)
-    assert work.train("--out", "second", epochs=1) == 0
-    assert caches[0].read_bytes() != whole
-    with zipfile.ZipFile(caches[0], "w") as damaged:
-        damaged.writestr("rows.npy", b"nonsense")
-    assert work.train("--out", "third", epochs=1) == 0
-    weights = {work.bytes_of(f"{run}/last.weights") for run in ("first", "second", "third")}
-    assert len(weights) == 1
-
-
-def test_a_disk_that_fills_up_in_the_second_epoch_leaves_the_first_and_a_way_on(work, monkeypatch, capfd):
-    assert work.train("--out", "whole") == 0
-    from utils.cli.training.watch import Watch
-    from utils.training.events import EpochReport
-
-    show, fsync = Watch.show, os.fsync
-
-    def full(descriptor):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    def watched(self, event):
-        if isinstance(event, EpochReport) and event.epoch == 1:
-            monkeypatch.setattr("utils.atomic.os.fsync", full)
-        show(self, event)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Watch, "show", watched)
-        assert work.train("--out", "run") == 2
-    monkeypatch.setattr("utils.atomic.os.fsync", fsync)
-    assert "No space left on device" in capfd.readouterr().err
-    assert torch.load("run/last.pt", weights_only=True)["training"]["progress"]["epoch"] == 1
-    assert not [path for path in Path("run").iterdir() if path.suffix == ".part"]
-    assert work.resume("run/last.pt") == 0
-    assert work.bytes_of("run/last.weights") == work.bytes_of("whole/last.weights")
-
-
-def test_a_loss_that_is_no_number_ends_with_the_last_good_checkpoint(work, monkeypatch, capfd):
-    real, calls = DetectionLoss.__call__, []
-
-    def poisoned(self, *words):
-        calls.append(True)
-        parts = real(self, *words)
-        return replace(parts, box=parts.box * float("nan")) if len(calls) > 7 else parts  # in the second of 5 batches each
-
-    with monkeypatch.context() as patch:
-        patch.setattr(DetectionLoss, "__call__", poisoned)
-        assert work.train("--out", "run", epochs=9) == 2
-    said = capfd.readouterr()
-    assert said.err.splitlines()[-1] == ("error: epoch 8: loss or gradient were no numbers in 20 steps in a row; lower --lr0 "
-                                         "or --s and go on from the last checkpoint, which is from before")
-    assert "skipped 2" in said.out
-    assert len(work.results("run")) == 7
-    for name in ("last.pt", "best.pt"):
-        assert all(torch.isfinite(value).all() for value in torch.load(f"run/{name}", weights_only=True)["model"].values())
-    assert work.resume("run/last.pt", "--epochs", 9) == 0
-    assert len(work.results("run")) == 9

@@ -132,6 +132,21 @@ def test_pictures_and_a_summary_are_left_and_said(work, monkeypatch, capfd):
     assert "set/train.txt: 19 images, 2 of them without objects, 40 boxes" in said.err
 
 
+def test_tensorboard_shows_losses_metrics_s_gammas_and_pictures(work, monkeypatch):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    monkeypatch.setattr(watch, "write_png", WRITE_PNG)
+    assert work.train("-sr", "--s", 0.01, "--tensorboard", "on", "--out", "run") == 0
+    log = accumulator.EventAccumulator("run", size_guidance={"histograms": 0})  # all of them
+    tags = log.Reload().Tags()
+    assert {"lr", "train/box", "train/obj", "train/cls", "train/total", "train/l1", "metrics/precision", "metrics/recall",
+            "metrics/f1", "metrics/map50", "metrics/map", "sparsity/s", "sparsity/share_1e2"} <= set(tags["scalars"])
+    assert [(one.step, one.value) for one in log.Scalars("sparsity/s")] == [(0, pytest.approx(0.01)), (1, pytest.approx(0.01))]
+    assert [one.step for one in log.Histograms("bn_weights/hist")] == [0, 1]
+    for when in ("before", "after"):
+        assert [one.step for one in log.Histograms(f"{when}_train_perlayer_bn_weights/hist")] == [0, 1], "layers"
+    assert set(tags["images"]) == {"train_batch", "valid_detections"}
+
+
 def test_quiet_is_quiet(work, capfd):
     assert work.train("--quiet", "--out", "run", epochs=1) == 0
     said = capfd.readouterr()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from utils.cli.outputs import input_files
 from utils.errors import BonsaiError, OptionError
 
 
@@ -50,7 +51,7 @@ def outputs_of(args: argparse.Namespace, prefix: str) -> Outputs:
     page = None if args.report is None else args.report if args.report.name else cfg.with_name(f"{stem}.html")
     picture = page and page.with_name(f"{page.name.removesuffix('.html')}.png")
     outputs = Outputs(cfg, weights, cfg.with_name(f"{stem}.json"), page, picture, args.plan_out)
-    inputs = {path.resolve() for path in (args.cfg, args.weights, args.data, args.plan_in) if path is not None}
+    inputs = input_files(args.cfg, args.weights, args.plan_in, data=args.data)
     taken = set(inputs)
     for name, path in vars(outputs).items():
         if path is None:

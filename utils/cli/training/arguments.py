@@ -132,7 +132,7 @@ def _sparsity(parser: CommandParser) -> None:
 
 def _output(parser: CommandParser) -> None:
     group = parser.add_argument_group("output")
-    group.add_argument("--name", metavar="NAME", help="of the run's folder in runs/ (default: train, train2, ...)")
+    group.add_argument("--name", type=_name, metavar="NAME", help="of the run's folder in runs/ (default: train, train2, ...)")
     group.add_argument("--out", type=Path, metavar="DIR", help="the run's folder itself, new or empty")
     group.add_argument("--resume", type=Path, nargs="?", const=Path("weights/last.pt"), metavar="FILE.pt",
                        help="go on with the interrupted run of this checkpoint (weights/last.pt is the last run's) with all "
@@ -165,6 +165,12 @@ def _non_negative(text: str) -> float:
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is too small; write 0 or more")
     return value
+
+
+def _name(text: str) -> str:
+    if text in ("", ".", "..") or Path(text).name != text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a folder in runs/; write --out for a path")
+    return text
 
 
 def _layers(text: str) -> int | str:

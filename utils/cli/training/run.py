@@ -18,7 +18,7 @@ from utils.atomic import made_folder
 from utils.cli.arguments import CommandParser
 from utils.cli.progress import progress_bar
 from utils.cli.run import INTERRUPTED
-from utils.errors import OptionError, OutputError
+from utils.errors import OptionError, OutputError, WeightsError
 
 if TYPE_CHECKING:
     from utils.training.run_folder import RunFolder
@@ -35,12 +35,13 @@ _FIXED = frozenset({"cfg", "arch", "width_multiple", "weights", "img_size", "tra
 def run_training(args: argparse.Namespace, parser: CommandParser, argv: Sequence[str] | None) -> int:
     """The body of train.py."""
     from utils.cli.device import prepare_process  # torch takes a second: --help should not wait for it
-    from utils.cli.training.setup import check_combination
+    from utils.cli.training.setup import check_combination, check_place_of_resumed
     from utils.training.distributed import join_processes
     from utils.training.run_folder import read_resumable
 
     resumable = None
     if args.resume is not None:
+        check_place_of_resumed(args)
         resumable = read_resumable(args.resume)
         args = _restored(parser, argv, resumable.arguments)
     check_combination(args)
@@ -93,7 +94,7 @@ def _train(args: argparse.Namespace, resumable: Any, processes: Any) -> int:
     bar = _bars(args.quiet)
     trainer = build_trainer(args, inputs, processes, bar, resumed=resumable is not None)
     if resumable is not None:
-        trainer.load_state(resumable.state)
+        _go_on(trainer, resumable)
         if trainer.progress.epoch >= args.epochs:
             _logger.info("%s is of a finished training: epoch %d of %d; --epochs with a larger number goes on",
                          resumable.path, trainer.progress.epoch, args.epochs)
@@ -135,6 +136,15 @@ def _train(args: argparse.Namespace, resumable: Any, processes: Any) -> int:
         return INTERRUPTED
     watch.finish(run)
     return 0
+
+
+def _go_on(trainer: Any, resumable: Any) -> None:
+    """WeightsError where what the checkpoint calls a training is none, or one of another version."""
+    try:
+        trainer.load_state(resumable.state)
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise WeightsError(resumable.path, f"holds a training that cannot go on here ({type(error).__name__}: {error})",
+                           "begin a new one from its network: --weights instead of --resume") from error
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 
 from models import Darknet
 from utils.cli.arguments import letterboxed
+from utils.cli.training.arguments import DEFAULT_STRENGTH
 from utils.cli.training.inputs import TrainingInputs
 from utils.darknet import Network
 from utils.datasets import (
@@ -64,8 +65,9 @@ def build_trainer(args: argparse.Namespace, inputs: TrainingInputs, processes: P
         hyp = hyp.changed({"lr0": args.lr0})
     precision = Precision.of(args.amp, processes.device)
     scales = _scales(args, network)
-    check_batch_fits(network.resized(*scales.largest((network.net.height, network.net.width))) if scales else network,
-                     args.batch_size, processes.device)
+    largest = network.resized(*scales.largest((network.net.height, network.net.width))) if scales else network
+    _check_mosaic_fits(largest)
+    check_batch_fits(largest, args.batch_size, processes.device)
 
     loss = loss_of_network(network, hyp.as_dict(), recipe)
     model = Darknet(network, init=False).initialise(args.seed)
@@ -89,6 +91,13 @@ def build_trainer(args: argparse.Namespace, inputs: TrainingInputs, processes: P
                    sparsity=_sparsity(args, model, hyp, learning_rate, steps) if args.sr else None,
                    frozen=frozen, sync_bn=args.sync_bn,
                    evaluate=_validation(args, inputs, processes, bar, letterbox=letterbox))
+
+
+def _check_mosaic_fits(network: Network) -> None:
+    """OptionError for an input so large that OpenCV could not move a mosaic for it, which is twice as large."""
+    side = max(network.net.height, network.net.width)
+    if 2 * side >= 2**15 - 1:
+        raise OptionError("--img_size", f"{side} pixels are more than a mosaic can be made for", "give 16000 or less")
 
 
 def _announce(start: StartReport) -> None:
@@ -147,6 +156,9 @@ def _validation(args: argparse.Namespace, inputs: TrainingInputs, processes: Pro
     with bar("reading labels", 0) as advance:
         scan = scan_images(inputs.valid, len(inputs.names), strict=args.strict, workers=max(1, args.workers),
                            advance=advance)
+    if not scan.boxes and processes.is_main:
+        _logger.warning("%s: there are no labels beside its %d images, so no epoch will have an mAP, and there will be no "
+                        "best.weights", inputs.valid, len(scan))
     return Validation(scan.dataset(inputs.names), inputs.network, inputs.names, letterbox=letterbox, rect=args.rect,
                       batch_size=args.batch_size, workers=args.workers, processes=processes, bar=bar)
 
@@ -161,6 +173,13 @@ def plain_arguments(args: argparse.Namespace) -> Mapping[str, object]:
     return {name: plain(value) for name, value in vars(args).items()}
 
 
+def check_place_of_resumed(args: argparse.Namespace) -> None:
+    """OptionError for another folder than that of the run that goes on."""
+    for flag, value in (("--out", args.out), ("--name", args.name)):
+        if value is not None:
+            raise OptionError(flag, "names another folder, and a run goes on in its own", "leave it out, or copy the run")
+
+
 def check_combination(args: argparse.Namespace) -> None:
     """OptionError for flags that contradict each other."""
     if args.rect and args.multi_scale:
@@ -171,6 +190,13 @@ def check_combination(args: argparse.Namespace) -> None:
                           "give one of the two")
     if args.out is not None and args.name is not None:
         raise OptionError("--name", "names a folder in runs/, and --out names another folder", "give one of the two")
+    idle = [flag for flag, asked in (("--s", args.s != DEFAULT_STRENGTH), ("--sparsity", args.sparsity != "constant"),
+                                     ("--s-bias", args.s_bias > 0)) if asked and not args.sr]
+    if idle:
+        raise OptionError(", ".join(idle), "would press nothing: sparsity is off", "add -sr")
+    if args.arch is None and args.width_multiple != 1:
+        raise OptionError("--width-multiple", "scales what --arch makes, and there is no --arch",
+                          "give --arch, or make the cfg with make_cfg.py")
     if args.s == "auto" and args.sparsity != "constant":
         raise OptionError("--sparsity", f"{args.sparsity} is a schedule for s, and --s auto finds s by itself",
                           "leave --sparsity out, or give --s a number")

@@ -58,7 +58,7 @@ class TensorBoardLog:
     under the names that the ancestor gave them. Steps are epochs from 0.
 
     Raises:
-        EngineError: the package is not installed.
+        EngineError: the package is not installed, or cannot write to a folder of such a name.
         OutputError: the folder cannot be written to; later also: the disk is full.
     """
 
@@ -71,6 +71,8 @@ class TensorBoardLog:
             self._writer = writers.EventFileWriter(str(self.folder))
         except OSError as error:
             raise self._unwritable(error) from error
+        except UnicodeError as error:
+            raise EngineError("tensorboard", "writes to no folder whose name is no UTF-8", "choose another folder") from error
 
     def epoch(self, report: EpochReport) -> None:
         """The scalars of an epoch; what was not measured is left out."""
