@@ -54,7 +54,7 @@ def print_sweep(sweep: Sweep) -> None:
 
 def print_result(args: argparse.Namespace, pair: PrunedPair) -> None:
     """How it was measured, what other engines say, and where everything lies."""
-    print(f"\nlatency: {args.engine}, {args.threads} threads, "
+    print(f"\nlatency: {args.engine}, {args.threads} thread{'s' if args.threads != 1 else ''}, "
           f"{pair.latency[0].warmup} + {pair.latency[0].repeats} runs")
     if pair.verification is None:
         print("not verified: --no-verify")
