@@ -30,7 +30,15 @@ class Cutting:
 
     @classmethod
     def of(cls, args: argparse.Namespace, network: Network, weights: Weights) -> Cutting:
-        """Measures the means where a mean fold is asked for and --images are given; DataError where they cannot be used."""
+        """Measures the means where a mean fold is asked for and --images are given.
+
+        Raises:
+            OptionError: --repair has no images to measure on. DataError: they cannot be used.
+        """
+        if args.repair == "bn":
+            from utils.cli.calibration import calibration_paths
+
+            calibration_paths(args)  # said now, not after a sweep has measured the uncut network
         if args.fold not in ("mean", "exact-mean") or args.images is None:
             return cls(args, network, weights)
         from utils.cli.calibration import read_calibration_images
