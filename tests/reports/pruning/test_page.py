@@ -155,6 +155,15 @@ def test_what_was_not_measured_is_left_out(missing):
     assert "nan" not in said.split()
 
 
+def test_constants_that_are_not_exact_are_told():
+    facts = made_up_facts()
+    assert "approximate" not in ParsedPage(pruning_page(facts)).sections["widths"]
+    facts["fold"] = {"name": "beta", "approximate_layers": [3, 9]}
+    assert "2 padded convolutions read a removed channel's constant" in ParsedPage(pruning_page(facts)).sections["widths"]
+    facts["fold"] = {"name": "none", "approximate_layers": []}
+    assert "is dropped, as --fold none asked" in ParsedPage(pruning_page(facts)).sections["widths"]
+
+
 def test_without_jinja2_a_user_is_told_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(EngineError, match='pip install "jinja2"'):

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from utils.atomic import write_text
+from utils.atomic import made_folder, write_text
 from utils.cli.pruning.cutting import Cutting, read_starting_weights
 from utils.cli.pruning.measuring import Validation
 from utils.cli.pruning.plan_files import load_plan, plan_differences
@@ -59,10 +59,11 @@ def run_pruning(args: argparse.Namespace, strategy: Strategy, swept: str) -> int
     smaller, pruned = cutting.cut(plan)
     summary = summarize(network, smaller, plan)
     approximate = cutting.approximate_layers(plan)
-    print_widths(summary, plan, len(approximate))
+    print_widths(summary, plan, args.fold, len(approximate))
     if args.dry_run:
         if args.plan_out:
-            write_text(args.plan_out, plan.to_json() + "\n")
+            with made_folder(args.plan_out.parent):
+                write_text(args.plan_out, plan.to_json() + "\n")
         print_costs(summary)
         print("dry run: nothing was written" + (f" but the plan {args.plan_out}" if args.plan_out else ""))
         return 0
