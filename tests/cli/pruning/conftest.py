@@ -52,5 +52,5 @@ def data(tmp_path) -> Path:
         (folder / "labels" / f"{i}.txt").write_text(f"{i % 2} 0.5 0.5 0.4 0.4\n")
     (folder / "valid.txt").write_text("".join(f"images/{i}.png\n" for i in range(4)))
     (folder / "my.names").write_text("cat\ndog\n")
-    (folder / "my.data").write_text(f"classes=2\nvalid={folder}/valid.txt\nnames={folder}/my.names\n")
+    (folder / "my.data").write_text(f"classes=2\ntrain={folder}/valid.txt\nvalid={folder}/valid.txt\nnames={folder}/my.names\n")
     return folder / "my.data"
