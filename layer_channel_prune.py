@@ -12,12 +12,11 @@ Works best on a network that was trained with sparsity (-sr).
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from utils.cli import CommandParser, fraction, non_negative_int, run_command
 from utils.cli.pruning import channel_arguments, pruning_arguments, run_pruning
-from utils.cli.pruning.prefixes import round_part
 
 if TYPE_CHECKING:
     from utils.darknet import Network, Weights
@@ -42,7 +41,7 @@ def make_parser() -> CommandParser:
 
 def run(args: argparse.Namespace) -> int:
     """Prune with this strategy."""
-    return run_pruning(args, choose, prefix, swept="global_percent")
+    return run_pruning(args, choose, swept="global_percent")
 
 
 def choose(network: Network, weights: Weights, args: argparse.Namespace) -> Plan:
@@ -52,12 +51,6 @@ def choose(network: Network, weights: Weights, args: argparse.Namespace) -> Plan
     return layer_channel_plan(
         network, weights, args.shortcuts, args.global_percent, args.layer_keep, args.round_to, exclude=args.exclude,
         reduce=args.reduce, min_blocks_per_stage=args.min_blocks_per_stage)
-
-
-def prefix(parameters: Mapping[str, Any]) -> str:
-    """What the new files' names begin with: the ancestor's form, and the multiple where one was asked for."""
-    share, keep, blocks = (parameters.get(name) for name in ("global_percent", "layer_keep", "shortcuts"))
-    return f"prune_{share}_keep_{keep}_{round_part(parameters)}{blocks}_shortcut_"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

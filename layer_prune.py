@@ -12,8 +12,8 @@ Works best on a network that was trained with sparsity (-sr).
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from utils.cli import CommandParser, non_negative_int, run_command
 from utils.cli.pruning import pruning_arguments, run_pruning
@@ -36,7 +36,7 @@ def make_parser() -> CommandParser:
 
 def run(args: argparse.Namespace) -> int:
     """Prune with this strategy."""
-    return run_pruning(args, choose, prefix, swept="shortcuts")
+    return run_pruning(args, choose, swept="shortcuts")
 
 
 def choose(network: Network, weights: Weights, args: argparse.Namespace) -> Plan:
@@ -44,11 +44,6 @@ def choose(network: Network, weights: Weights, args: argparse.Namespace) -> Plan
     from utils.pruning import layer_plan
 
     return layer_plan(network, weights, args.shortcuts, min_blocks_per_stage=args.min_blocks_per_stage)
-
-
-def prefix(parameters: Mapping[str, Any]) -> str:
-    """What the new files' names begin with: the ancestor's form."""
-    return f"prune_{parameters['shortcuts']}_shortcut_"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,12 +12,11 @@ Works best on a network that was trained with sparsity (-sr).
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from utils.cli import CommandParser, fraction, run_command
 from utils.cli.pruning import channel_arguments, pruning_arguments, run_pruning
-from utils.cli.pruning.prefixes import round_part
 
 if TYPE_CHECKING:
     from utils.darknet import Network, Weights
@@ -35,7 +34,7 @@ def make_parser() -> CommandParser:
 
 def run(args: argparse.Namespace) -> int:
     """Prune with this strategy."""
-    return run_pruning(args, choose, prefix, swept="percent")
+    return run_pruning(args, choose, swept="percent")
 
 
 def choose(network: Network, weights: Weights, args: argparse.Namespace) -> Plan:
@@ -43,11 +42,6 @@ def choose(network: Network, weights: Weights, args: argparse.Namespace) -> Plan
     from utils.pruning import normal_plan
 
     return normal_plan(network, weights, args.percent, args.round_to, exclude=args.exclude, reduce=args.reduce)
-
-
-def prefix(parameters: Mapping[str, Any]) -> str:
-    """What the new files' names begin with: the ancestor's form, and the multiple where one was asked for."""
-    return f"prune_{parameters['percent']}_{round_part(parameters)}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,12 +12,11 @@ Works best on a network that was trained with sparsity (-sr).
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from utils.cli import CommandParser, fraction, run_command
 from utils.cli.pruning import channel_arguments, pruning_arguments, run_pruning
-from utils.cli.pruning.prefixes import round_part
 
 if TYPE_CHECKING:
     from utils.darknet import Network, Weights
@@ -38,7 +37,7 @@ def make_parser() -> CommandParser:
 
 def run(args: argparse.Namespace) -> int:
     """Prune with this strategy."""
-    return run_pruning(args, choose, prefix, swept="global_percent")
+    return run_pruning(args, choose, swept="global_percent")
 
 
 def choose(network: Network, weights: Weights, args: argparse.Namespace) -> Plan:
@@ -47,12 +46,6 @@ def choose(network: Network, weights: Weights, args: argparse.Namespace) -> Plan
 
     return slim_plan(network, weights, args.global_percent, args.layer_keep, args.round_to,
                      exclude=args.exclude, reduce=args.reduce)
-
-
-def prefix(parameters: Mapping[str, Any]) -> str:
-    """What the new files' names begin with: the ancestor's form, and the multiple where one was asked for."""
-    share, keep = (parameters.get(name) for name in ("global_percent", "layer_keep"))
-    return f"prune_{share}_keep_{keep}_{round_part(parameters)}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@
 #   bash scripts/layer_channel_prune.sh                                                  on a drawn data set
 #   CFG=my.cfg WEIGHTS=my.weights DATA=my.data bash scripts/layer_channel_prune.sh       your own pair; it is only read
 #
-# More can be said of the training: see the top of scripts/strategy.sh.
+# Flags that are added go to layer_channel_prune.py. What can be said of the training, and how long it takes: scripts/strategy.sh.
 
 SHORTCUTS="${SHORTCUTS:-8}"        # residual blocks to remove
 MIN_BLOCKS="${MIN_BLOCKS:-0}"      # residual blocks to leave in each stage

@@ -4,7 +4,7 @@
 #   bash scripts/slim_prune.sh                                                  on a drawn data set
 #   CFG=my.cfg WEIGHTS=my.weights DATA=my.data bash scripts/slim_prune.sh       your own pair; it is only read
 #
-# More can be said of the training: see the top of scripts/strategy.sh.
+# Flags that are added go to slim_prune.py. What can be said of the training, and how long it takes: scripts/strategy.sh.
 
 PERCENT="${PERCENT:-0.6}"          # share of all prunable channels to remove
 LAYER_KEEP="${LAYER_KEEP:-0.01}"   # share of each layer's channels kept in any case

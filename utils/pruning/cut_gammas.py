@@ -11,17 +11,22 @@ from utils.darknet import Network, Weights
 from utils.pruning.groups import channel_groups
 from utils.pruning.importance import gamma_importance
 from utils.pruning.plan import Plan
+from utils.pruning.plan_threshold import cut_behind
 from utils.pruning.selection import chosen_blocks, removed_layers
 
-_LOWEST, _PER_DECADE = 1e-6, 12
+_LOWEST, _BINS = 1e-6, 60
 
 
 @dataclass(frozen=True, eq=False)
 class CutGammas:
-    """|gamma| of the batch-norm channels that could go, float64, ascending: of those that stay, and of those that go."""
+    """|gamma| of the batch-norm channels that could go, float64, ascending: of those that stay, and of those that go.
+
+    threshold: which the strategy drew between them; None where it has none, or drew none because nothing should go.
+    """
 
     kept: np.ndarray
     removed: np.ndarray
+    threshold: float | None = None
 
     @property
     def smallest_kept(self) -> float | None:
@@ -34,15 +39,14 @@ class CutGammas:
         return float(self.removed[-1]) if len(self.removed) else None
 
     def to_dict(self) -> dict[str, Any]:
-        """A histogram over logarithmic `edges`, smaller values counted in the first bin, and the two limits."""
-        both = np.concatenate((self.kept, self.removed))
-        top = max(float(both.max()) if len(both) else 1.0, 1.0)
-        decades = np.log10(top * 1.0001 / _LOWEST)
-        edges = np.geomspace(_LOWEST, top * 1.0001, max(2, int(np.ceil(decades * _PER_DECADE)) + 1))
-        kept, removed = (np.histogram(np.maximum(values, _LOWEST), edges)[0].tolist()
-                         for values in (self.kept, self.removed))
-        return {"edges": edges.tolist(), "kept": kept, "removed": removed, "smallest_kept": self.smallest_kept,
-                "largest_removed": self.largest_removed}
+        """A histogram over logarithmic `edges`, smaller values counted in the first bin; the threshold and both limits."""
+        both = np.maximum(np.concatenate((self.kept, self.removed)), _LOWEST)
+        high = 1.0001 * float(both.max(initial=2 * _LOWEST))
+        low = min(float(both.min(initial=high)), high / 2)
+        edges = np.geomspace(low, high, _BINS + 1)
+        kept, removed = (np.histogram(np.maximum(values, low), edges)[0].tolist() for values in (self.kept, self.removed))
+        return {"edges": edges.tolist(), "kept": kept, "removed": removed, "threshold": self.threshold,
+                "smallest_kept": self.smallest_kept, "largest_removed": self.largest_removed}
 
 
 def cut_gammas(network: Network, weights: Weights, plan: Plan) -> CutGammas:
@@ -61,4 +65,5 @@ def cut_gammas(network: Network, weights: Weights, plan: Plan) -> CutGammas:
             stays = np.full(len(gammas), layer not in gone)
         kept.append(gammas[prunable & stays])
         removed.append(gammas[prunable & ~stays])
-    return CutGammas(np.sort(np.concatenate(kept)), np.sort(np.concatenate(removed)))
+    cut = cut_behind(network, weights, plan)
+    return CutGammas(np.sort(np.concatenate(kept)), np.sort(np.concatenate(removed)), (cut and cut.threshold) or None)

@@ -11,9 +11,9 @@ from utils.pruning.class_scores import ClassScores
 from utils.pruning.groups import channel_groups
 from utils.pruning.importance import gamma_importance
 from utils.pruning.plan import Plan
+from utils.pruning.plan_threshold import cut_behind
 from utils.pruning.selection import chosen_blocks, removed_layers
-from utils.pruning.slim import slim_cut
-from utils.pruning.threshold import ThresholdCut, threshold_cut
+from utils.pruning.threshold import ThresholdCut
 
 _NEAR_ZERO = 0.01  # |gamma|; sparsity training leaves what can go below it
 _ENOUGH = 0.5  # of the share that shall go: with less near zero, the training was none, or has not got far
@@ -32,17 +32,16 @@ def remarks(network: Network, weights: Weights, plan: Plan) -> tuple[str, ...]:
     else:
         return ()
     gone = removed_layers(chosen_blocks(network, plan.blocks))
-    cut = _cut(network, weights, plan)
-    return tuple(text for text in (sparsity_remark(network, weights, share), _rescue_remark(cut, gone, strict, flag))
-                 if text)
+    cut = cut_behind(network, weights, plan)
+    return tuple(text for text in (sparsity_remark(network, weights, share),
+                                   cut and _rescue_remark(cut, gone, strict, flag)) if text)
 
 
 def rescued_layers(network: Network, weights: Weights, plan: Plan) -> tuple[int, ...]:
     """Layers that the threshold alone would have emptied, and that stay in the plan with their best channels."""
-    if not plan.parameters.keys() & {"global_percent", "percent"}:
-        return ()
+    cut = cut_behind(network, weights, plan)
     gone = removed_layers(chosen_blocks(network, plan.blocks))
-    return tuple(layer for layer in _cut(network, weights, plan).rescued if layer not in gone)
+    return tuple(layer for layer in cut.rescued if layer not in gone) if cut else ()
 
 
 def sparsity_remark(network: Network, weights: Weights, asked_share: float) -> str | None:
@@ -63,15 +62,6 @@ def sparsity_remark(network: Network, weights: Weights, asked_share: float) -> s
     return (f"this network was hardly trained with sparsity: {near:.1%} of its gammas are near zero (below {_NEAR_ZERO}; 90 % "
             f"lie between {low:.3g} and {high:.3g}), and {asked_share:.0%} of the channels shall go, so the cut takes "
             "channels that matter; train with -sr first, or expect a long fine-tuning")
-
-
-def _cut(network: Network, weights: Weights, plan: Plan) -> ThresholdCut:
-    """The plan's threshold once more."""
-    asked = plan.parameters
-    words = asked.get("exclude", "none"), asked.get("reduce", "max")
-    if "global_percent" in asked:
-        return slim_cut(network, weights, asked["global_percent"], asked["layer_keep"], *words)
-    return threshold_cut(network, weights, asked["percent"], *words, shortcuts_excluded=plan.strategy == "normal")
 
 
 def _rescue_remark(cut: ThresholdCut, gone: frozenset[int], strict: bool, flag: str) -> str | None:

@@ -8,17 +8,15 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.cli.pruning.command import CFG
+from tests.cli.pruning.command import CFG, RESIDUAL_CFG
 from utils.darknet import initial_weights, read_network, write_weights
 
 
-@pytest.fixture
-def pair(tmp_path) -> tuple[Path, Path]:
-    """A cfg and weights with gammas that differ."""
-    (tmp_path / "cfg").mkdir()
-    (tmp_path / "weights").mkdir()
-    cfg, weights = tmp_path / "cfg" / "my.cfg", tmp_path / "weights" / "last.weights"
-    cfg.write_text(CFG)
+def _written_pair(folder: Path, text: str) -> tuple[Path, Path]:
+    (folder / "cfg").mkdir()
+    (folder / "weights").mkdir()
+    cfg, weights = folder / "cfg" / "my.cfg", folder / "weights" / "last.weights"
+    cfg.write_text(text)
     network = read_network(cfg)
     arrays = initial_weights(network, seed=1)
     rng = np.random.default_rng(2)
@@ -28,6 +26,18 @@ def pair(tmp_path) -> tuple[Path, Path]:
             layer["beta"][:] = rng.normal(0, 0.5, layer["beta"].shape)
     write_weights(weights, network, arrays, seen=32000)
     return cfg, weights
+
+
+@pytest.fixture
+def pair(tmp_path) -> tuple[Path, Path]:
+    """A cfg and weights with gammas that differ."""
+    return _written_pair(tmp_path, CFG)
+
+
+@pytest.fixture
+def residual_pair(tmp_path) -> tuple[Path, Path]:
+    """The same for two stages of two residual blocks."""
+    return _written_pair(tmp_path, RESIDUAL_CFG)
 
 
 @pytest.fixture
@@ -42,5 +52,5 @@ def data(tmp_path) -> Path:
         (folder / "labels" / f"{i}.txt").write_text(f"{i % 2} 0.5 0.5 0.4 0.4\n")
     (folder / "valid.txt").write_text("".join(f"images/{i}.png\n" for i in range(4)))
     (folder / "my.names").write_text("cat\ndog\n")
-    (folder / "my.data").write_text(f"classes=2\nvalid={folder}/valid.txt\nnames={folder}/my.names\n")
+    (folder / "my.data").write_text(f"classes=2\ntrain={folder}/valid.txt\nvalid={folder}/valid.txt\nnames={folder}/my.names\n")
     return folder / "my.data"

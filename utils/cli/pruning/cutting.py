@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from utils.darknet import Network, Weights
+    from utils.datasets import CalibrationImages
     from utils.pruning import Plan
 
 
@@ -20,24 +21,32 @@ if TYPE_CHECKING:
 class Cutting:
     """A pair, and how it is cut.
 
-    means: the measured mean of each layer's channels, for the mean folds; None where none were measured.
+    images: to measure on; None where nothing is measured. means: the measured mean of each layer's channels, for the mean
+    folds; None where they are computed.
     """
 
     args: argparse.Namespace
     network: Network
     weights: Weights
+    images: CalibrationImages | None = None
     means: Mapping[int, np.ndarray] | None = None
 
     @classmethod
     def of(cls, args: argparse.Namespace, network: Network, weights: Weights) -> Cutting:
-        """Measures the means where a mean fold is asked for and --images are given; DataError where they cannot be used."""
-        if args.fold not in ("mean", "exact-mean") or args.images is None:
+        """Measures the means where a mean fold is asked for and --images are given.
+
+        Raises:
+            OptionError: --repair has no images to measure on. DataError: they cannot be used.
+        """
+        measures = args.fold in ("mean", "exact-mean") and args.images is not None
+        if args.repair != "bn" and not measures:
             return cls(args, network, weights)
         from utils.cli.calibration import read_calibration_images
         from utils.training import channel_means
 
-        batches = read_calibration_images(args, network).batches(args.batch_size)
-        return cls(args, network, weights, channel_means(network, weights, batches, device=_device(args)))
+        images = read_calibration_images(args, network)
+        means = channel_means(network, weights, images.batches(args.batch_size), device=_device(args)) if measures else None
+        return cls(args, network, weights, images, means)
 
     def cut(self, plan: Plan) -> tuple[Network, Weights]:
         """What is to be written; PlanError where the plan cannot be followed."""
@@ -45,11 +54,9 @@ class Cutting:
 
         smaller, pruned = apply_plan(self.network, self.weights, plan, fold=self.args.fold, means=self.means)
         if self.args.repair == "bn":
-            from utils.cli.calibration import read_calibration_images
             from utils.training import recalibrated
 
-            batches = read_calibration_images(self.args, smaller).batches(self.args.batch_size)
-            pruned = recalibrated(smaller, pruned, batches, device=_device(self.args))
+            pruned = recalibrated(smaller, pruned, self.images.batches(self.args.batch_size), device=_device(self.args))
         if self.args.engine_neutral:
             from utils.deploy import engine_neutral
 

@@ -1,17 +1,14 @@
-"""Plans as files of a pruning command: read, named after, compared."""
+"""Plans as files of a pruning command: read and compared."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from utils.errors import PlanError
 
 if TYPE_CHECKING:
     from utils.pruning import Plan
-
-Prefix = Callable[[Mapping[str, Any]], str]
 
 
 def load_plan(path: Path) -> Plan:
@@ -24,14 +21,6 @@ def load_plan(path: Path) -> Plan:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise PlanError(path, f"cannot be read ({reason})", "give a file that --plan-out wrote") from error
     return Plan.from_json(text, str(path))
-
-
-def name_prefix(plan: Plan, prefix: Prefix, swept: str) -> str:
-    """What the new files' names begin with: the command's own prefix, or `pruned_` for a plan of another strategy."""
-    try:
-        return prefix(plan.parameters) if swept in plan.parameters else "pruned_"
-    except KeyError:
-        return "pruned_"
 
 
 def plan_differences(plan: Plan, other: Plan) -> str:

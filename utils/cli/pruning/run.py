@@ -11,10 +11,11 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from utils.atomic import write_text
+from utils.atomic import made_folder, write_text
 from utils.cli.pruning.cutting import Cutting, read_starting_weights
 from utils.cli.pruning.measuring import Validation
-from utils.cli.pruning.plan_files import Prefix, load_plan, name_prefix, plan_differences
+from utils.cli.pruning.plan_files import load_plan, plan_differences
+from utils.cli.pruning.prefixes import name_prefix
 from utils.cli.pruning.showing import print_costs, print_result, print_sweep, print_widths
 from utils.cli.pruning.staging import outputs_of
 from utils.cli.pruning.sweep import Sweep, check_sweep, run_sweep, sweep_plans
@@ -29,13 +30,12 @@ _logger = logging.getLogger(__name__)
 Strategy = Callable[["Network", "Weights", argparse.Namespace], "Plan"]
 
 
-def run_pruning(args: argparse.Namespace, strategy: Strategy, prefix: Prefix, swept: str) -> int:
+def run_pruning(args: argparse.Namespace, strategy: Strategy, swept: str) -> int:
     """The body of a pruning command.
 
     Args:
         args: of `pruning_arguments`.
         strategy: chooses what goes, by the flags of the namespace that it is given.
-        prefix: what the names of the new files begin with, from the plan's parameters.
         swept: the name of the flag, and of the plan's parameter, that --sweep varies.
 
     Raises:
@@ -54,15 +54,16 @@ def run_pruning(args: argparse.Namespace, strategy: Strategy, prefix: Prefix, sw
         print(plan_differences(plan, load_plan(args.plan_diff)))
         return 0
     validation = None if args.dry_run and not args.sweep else Validation.of(args, network)
-    plan, sweep, cutting = _chosen(args, strategy, prefix, swept, network, weights, validation)
-    outputs = outputs_of(args, name_prefix(plan, prefix, swept))
+    plan, sweep, cutting = _chosen(args, strategy, swept, network, weights, validation)
+    outputs = outputs_of(args, name_prefix(plan))
     smaller, pruned = cutting.cut(plan)
     summary = summarize(network, smaller, plan)
     approximate = cutting.approximate_layers(plan)
-    print_widths(summary, plan, len(approximate))
+    print_widths(summary, plan, args.fold, len(approximate))
     if args.dry_run:
         if args.plan_out:
-            write_text(args.plan_out, plan.to_json() + "\n")
+            with made_folder(args.plan_out.parent):
+                write_text(args.plan_out, plan.to_json() + "\n")
         print_costs(summary)
         print("dry run: nothing was written" + (f" but the plan {args.plan_out}" if args.plan_out else ""))
         return 0
@@ -72,22 +73,22 @@ def run_pruning(args: argparse.Namespace, strategy: Strategy, prefix: Prefix, sw
     return 0
 
 
-def _chosen(args: argparse.Namespace, strategy: Strategy, prefix: Prefix, swept: str, network: Network,
-            weights: Weights, validation: Validation | None) -> tuple[Plan, Sweep | None, Cutting]:
+def _chosen(args: argparse.Namespace, strategy: Strategy, swept: str, network: Network, weights: Weights,
+            validation: Validation | None) -> tuple[Plan, Sweep | None, Cutting]:
     """The plan to carry out: the saved one, the one asked for, or the largest of the sweep within --max-drop."""
     def choose(own: argparse.Namespace) -> Plan:
         return strategy(network, weights, own)
 
     if not args.sweep:
         plan = load_plan(args.plan_in) if args.plan_in else choose(args)
-        outputs_of(args, name_prefix(plan, prefix, swept))  # a name that cannot be is told before the time is spent
+        outputs_of(args, name_prefix(plan))  # a name that cannot be is told before the time is spent
         if not args.plan_in:
             _remark(network, weights, plan)
         return plan, None, Cutting.of(args, network, weights)
     plans = sweep_plans(args, choose, swept)
     asked = choose(args) if args.max_drop is None else None
     for plan in (*plans.values(), *([asked] if asked else [])):
-        outputs_of(args, name_prefix(plan, prefix, swept))
+        outputs_of(args, name_prefix(plan))
     _remark(network, weights, asked or max(plans.items())[1])
     cutting = Cutting.of(args, network, weights)
     sweep = run_sweep(args, cutting, plans, swept, validation)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from utils.pruning import Plan, PruningSummary
 
 
-def print_widths(summary: PruningSummary, plan: Plan, approximate: int) -> None:
+def print_widths(summary: PruningSummary, plan: Plan, fold: str, approximate: int) -> None:
     """The layers that lose channels or go, and what of it is not exact."""
     from utils.reports import widths_table
 
@@ -26,6 +26,8 @@ def print_widths(summary: PruningSummary, plan: Plan, approximate: int) -> None:
     print(f"{len(summary.widths) - len(changed)} of {len(summary.widths)} convolutions keep their width")
     if plan.blocks:
         print(f"{len(plan.blocks)} residual blocks go whole: those of layers {', '.join(map(str, plan.blocks))}")
+    if fold == "none":
+        print("what removed channels still emitted is dropped, as --fold none asked")
     if approximate:
         print(f"{approximate} padded convolutions read a removed channel's constant, folded into them: exact inside "
               "the map, approximate at its border")
@@ -54,7 +56,7 @@ def print_sweep(sweep: Sweep) -> None:
 
 def print_result(args: argparse.Namespace, pair: PrunedPair) -> None:
     """How it was measured, what other engines say, and where everything lies."""
-    print(f"\nlatency: {args.engine}, {args.threads} threads, "
+    print(f"\nlatency: {args.engine}, {args.threads} thread{'s' if args.threads != 1 else ''}, "
           f"{pair.latency[0].warmup} + {pair.latency[0].repeats} runs")
     if pair.verification is None:
         print("not verified: --no-verify")

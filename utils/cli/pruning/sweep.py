@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -83,7 +84,11 @@ def sweep_plans(args: argparse.Namespace, choose: Callable[[argparse.Namespace],
 
 def run_sweep(args: argparse.Namespace, cutting: Cutting, plans: dict[float, Plan], swept: str,
               validation: Validation | None) -> Sweep:
-    """Cut, write, load and measure once per plan, and the uncut pair; everything in a folder that goes afterwards."""
+    """Cut, write, load and measure once per plan, and the uncut pair; everything in a folder that goes afterwards.
+
+    Raises:
+        OptionError: --max-drop asks for a mAP, and no label says what would be right.
+    """
     from utils.cli.progress import progress_bar
 
     with (tempfile.TemporaryDirectory(prefix="bonsai-sweep-") as folder,
@@ -92,6 +97,9 @@ def run_sweep(args: argparse.Namespace, cutting: Cutting, plans: dict[float, Pla
         with final_names({str(pair[0]): args.cfg, str(pair[1]): args.weights}):
             uncut = _measured(args, (cutting.network, cutting.weights), pair, validation, None, None)
             advance(1)
+            if args.max_drop is not None and math.isnan(uncut.map50):
+                raise OptionError("--max-drop", f"{args.data} has no label, so there is no mAP that could drop",
+                                  "give labelled images, or do without --max-drop")
             points = []
             for value, plan in plans.items():
                 points.append(_measured(args, cutting.cut(plan), pair, validation, value, plan))

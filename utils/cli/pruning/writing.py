@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +52,10 @@ def write_measured(args: argparse.Namespace, plan: Plan, cutting: Cutting, after
     from utils.cli.pruning.facts import facts_of
     from utils.reports import write_json
 
-    with made_folder(args.out), staged_files(*outputs.files) as places:
+    with ExitStack() as folders:
+        for path in outputs.files:
+            folders.enter_context(made_folder(path.parent))
+        places = folders.enter_context(staged_files(*outputs.files))
         staged = outputs.at(places)
         old = staged.cfg.with_name("before.cfg"), staged.weights.with_name("before.weights")
         names = dict(zip(map(str, (*staged.pair, *old)), (*outputs.pair, args.cfg, args.weights), strict=True))

@@ -6,18 +6,19 @@ name write into the page. jinja2 escapes everything by default, keeps the page r
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from utils.deploy.optional import optional_module
 from utils.reports import units
-from utils.reports.pruning.charts import Chart, curve_chart, gamma_chart, width_chart
+from utils.reports.pruning.charts import curve_chart, gamma_chart, width_chart
+from utils.reports.pruning.curves import swept_curves
 from utils.reports.pruning.pictures import SideBySide
 from utils.reports.pruning.tables import ROWS, SWEPT, change
 
 _HERE = Path(__file__).parent
-_CURVES = ("map50", "gflops", "parameters", "latency_ms")
 
 
 def pruning_page(facts: Mapping[str, Any], pictures: Sequence[SideBySide] = ()) -> str:
@@ -33,7 +34,8 @@ def pruning_page(facts: Mapping[str, Any], pictures: Sequence[SideBySide] = ()) 
     jinja2 = optional_module("jinja2", "jinja2")
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_HERE), autoescape=True, trim_blocks=True,
                                      lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters |= {"percent": units.percent, "short": _short}
+    environment.filters |= {"percent": units.percent, "short": _short, "file_name": lambda path: Path(path).name,
+                            "words": lambda line: map(shlex.quote, shlex.split(line))}
     summary, sweep = facts["summary"], facts["sweep"]
     return environment.get_template("page.html").render(
         facts=facts,
@@ -43,7 +45,7 @@ def pruning_page(facts: Mapping[str, Any], pictures: Sequence[SideBySide] = ()) 
         widths=width_chart(summary["widths"], summary["blocks"]),
         gone={layer for block in summary["blocks"] for layer in block},
         gammas=gamma_chart(facts["gammas"]) if any(facts["gammas"]["kept"] + facts["gammas"]["removed"]) else None,
-        curves=_curves(facts) if sweep else (),
+        curves=[curve_chart(curve) for curve in swept_curves(facts)],
         swept=[(title, show, key) for key, title, show in SWEPT
                if sweep and any(point.get(key) is not None for point in sweep["points"])],
         pictures=pictures,
@@ -55,19 +57,6 @@ def _costs(facts: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     before, after = facts["before"], facts["after"]
     return [(title, show(before.get(key)), show(after.get(key)), change(key, before.get(key), after.get(key)))
             for key, title, show in ROWS if before.get(key) is not None or after.get(key) is not None]
-
-
-def _curves(facts: Mapping[str, Any]) -> tuple[Chart, ...]:
-    """One chart per figure that the sweep measured."""
-    sweep = facts["sweep"]
-    charts = []
-    for key, title, show in SWEPT:
-        points = [(point["value"], point[key]) for point in sweep["points"] if point.get(key) is not None]
-        if key in _CURVES and points:
-            here = facts["after"].get(key)
-            chosen = None if sweep["chosen"] is None or here is None else (sweep["chosen"], here)
-            charts.append(curve_chart(title, show, points, sweep["uncut"].get(key), chosen))
-    return tuple(charts)
 
 
 def _short(value: float | None) -> str:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from utils.reports.pruning.tables import ROWS, SWEPT
-from utils.reports.training.figure import COLOURS, QUIET, figure_to_file, plain_axes
+from utils.reports.pruning.curves import swept_curves
+from utils.reports.pruning.tables import ROWS
+from utils.reports.pruning.ticks import logarithmic_ticks, short
+from utils.reports.training.figure import COLOURS, INK, QUIET, figure_to_file, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _STAY, _GO, _PALE = COLOURS[0], COLOURS[1], "#c9d3da"
-_CURVES = ("map50", "gflops", "parameters", "latency_ms")
 
 
 def draw_pruning(facts: Mapping[str, Any], path: str | Path) -> None:
@@ -86,32 +87,31 @@ def _gammas(axes: Axes, gammas: Mapping[str, Any]) -> None:
     edges, kept, removed = (np.asarray(gammas[key], dtype=float) for key in ("edges", "kept", "removed"))
     axes.stairs(removed + kept, edges, fill=True, color=_GO, label="removed")
     axes.stairs(kept, edges, fill=True, color=_STAY, label="kept")
-    for key, name in (("largest_removed", "largest removed"), ("smallest_kept", "smallest kept")):
-        if gammas[key] is not None:
-            axes.axvline(max(gammas[key], edges[0]), color=QUIET, linewidth=1.2, linestyle="--" if key[0] == "l" else ":",
-                         label=f"{name}: {gammas[key]:.3g}")
+    if gammas["threshold"] is not None:
+        axes.axvline(max(gammas["threshold"], edges[0]), color=INK, linewidth=1.2, linestyle="--",
+                     label=f"threshold: {gammas['threshold']:.4g}")
     axes.set_xscale("log")
+    axes.minorticks_off()
+    ticks = logarithmic_ticks(edges[0], edges[-1])
+    axes.set_xticks(ticks, [f"{value:g}" for value in ticks])
     axes.set_yscale("symlog", linthresh=10)
-    used = np.flatnonzero(kept + removed)
-    axes.set_xlim(edges[max(0, used[0] - 1)] if len(used) else edges[0], edges[-1])
+    axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(0, 60 * max(10.0, float((kept + removed).max(initial=0))))  # room for the legend
-    axes.legend(loc="upper left", ncols=2)
+    axes.legend(loc="upper left", ncols=3, frameon=True, facecolor="white", framealpha=1, edgecolor="none")
 
 
 def _curves(figure: Figure, facts: Mapping[str, Any]) -> None:
-    from matplotlib.ticker import EngFormatter
+    from matplotlib.ticker import FuncFormatter
 
-    sweep = facts["sweep"]
-    chosen = [(key, title) for key, title, _ in SWEPT if key in _CURVES and any(p.get(key) is not None for p in sweep["points"])]
-    for axes, (key, title) in zip(np.atleast_1d(figure.subplots(1, len(chosen))), chosen, strict=True):
-        plain_axes(axes, title, x=sweep["flag"])
-        points = [(point["value"], point[key]) for point in sweep["points"] if point.get(key) is not None]
-        axes.plot(*zip(*points, strict=True), marker="o", color=_STAY)
-        if sweep["uncut"].get(key) is not None:
-            axes.axhline(sweep["uncut"][key], color=QUIET, linewidth=1, linestyle="--", label="uncut")
-        if sweep["chosen"] is not None and facts["after"].get(key) is not None:
-            axes.plot([sweep["chosen"]], [facts["after"][key]], marker="o", markersize=11, markerfacecolor="none",
+    curves = swept_curves(facts)
+    for axes, curve in zip(np.atleast_1d(figure.subplots(1, len(curves))), curves, strict=True):
+        plain_axes(axes, curve.title, x=facts["sweep"]["flag"])
+        axes.plot(*zip(*curve.points, strict=True), marker="o", color=_STAY)
+        if curve.uncut is not None:
+            axes.axhline(curve.uncut, color=QUIET, linewidth=1, linestyle="--", label="uncut")
+        if curve.written:
+            axes.plot(*([value] for value in curve.written), marker="o", markersize=11, markerfacecolor="none",
                       markeredgecolor=_GO, markeredgewidth=2.2, linestyle="none", label="written")
         axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
-        axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _, show=curve.show: short(value, show)))
         axes.legend(loc="lower left")
