@@ -24,7 +24,7 @@ SMOOTH_ACTIVATIONS = ("linear", "leaky", "relu", "relu6", "mish", "swish", "logi
 # act(0) = 0: a removed channel with beta 0 emits nothing.
 QUIET_ACTIVATIONS = tuple(name for name in SMOOTH_ACTIVATIONS if name not in ("logistic", "plse"))
 OPENCV_ACTIVATIONS = ("linear", "leaky", "relu", "mish", "swish", "logistic")
-OPENCV_BLOCKS = ("convolution", "residual", "concat", "block_of_halves", "depthwise", "maxpool", "spp", "upsample",
+OPENCV_BLOCKS = ("convolution", "residual", "nested_residual", "concat", "block_of_halves", "depthwise", "maxpool", "spp", "upsample",
                  "squeeze_excite")
 
 
@@ -106,6 +106,18 @@ def _residual(cfg: CfgWriter) -> None:
     cfg.convolution(cfg.filters(), 1)
     cfg.convolution(channels, 3, same=True)
     cfg.add("shortcut", cfg.here, from_=-3 if len(cfg.shapes) > 2 else -2, activation=cfg.activation())
+
+
+def _nested_residual(cfg: CfgWriter) -> None:
+    """A residual block within another, and one more that begins at the outer one's source."""
+    source, channels = len(cfg.shapes) - 1, cfg.here[0]
+    cfg.convolution(inner := cfg.filters(), 1)
+    cfg.convolution(inner, 3, same=True)
+    cfg.add("shortcut", cfg.here, from_=-2, activation="linear")
+    cfg.convolution(channels, 1)
+    cfg.add("shortcut", cfg.here, from_=source, activation=cfg.activation())
+    cfg.convolution(channels, 3, same=True)
+    cfg.add("shortcut", cfg.here, from_=source - len(cfg.shapes), activation="linear")
 
 
 def _unequal_shortcut(cfg: CfgWriter) -> None:
@@ -227,6 +239,7 @@ def _plain(cfg: CfgWriter) -> None:
 BLOCKS: Mapping[str, Callable[[CfgWriter], None]] = {
     "convolution": _convolution,
     "residual": _residual,
+    "nested_residual": _nested_residual,
     "unequal_shortcut": _unequal_shortcut,
     "many_shortcut": _many_shortcut,
     "concat": _concat,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.generators import pruning_cases, random_plan, random_weights
+from tests.generators import pruning_cases, random_weights
 from tests.pruning.compared import small_network
 from tests.pruning.reference import forward, heads, random_image
 from tests.pruning.test_groups import conv
 from tests.pruning.test_offset import plan_without
 from utils.darknet import Network, Weights
-from utils.errors import PlanError
-from utils.pruning import Keep, Plan, apply_plan, carried_out, masked_weights, residual_blocks
+from utils.pruning import Plan, apply_plan, carried_out, masked_weights, residual_blocks
 from utils.pruning.selection import chosen_blocks, removed_layers
 
 
@@ -97,31 +96,3 @@ def test_when_only_blocks_go_a_spare_channel_is_made_for_the_carrier():
     smaller, _ = apply_plan(network, weights, plan, "exact")
     assert [layer.shape.channels for layer in smaller.layers[:2]] == [7, 5]
     assert [layer.shape.channels for layer in apply_plan(network, weights, plan)[0].layers[:2]] == [6, 5]
-
-
-@settings(max_examples=30)
-@given(pruning_cases(), st.integers(0, 99), st.sampled_from(["beta", "exact"]))
-def test_what_is_cut_in_two_steps_equals_what_is_cut_in_one(case, seed, fold):
-    network, weights, plan = case
-    worked_out = carried_out(network, weights, plan, fold)
-    smaller, once = apply_plan(network, weights, plan, fold)
-    again = random_plan(smaller, seed)
-    for index, fold_of_layer in worked_out.folds.items():  # without batch norm a folded constant becomes the channel's own
-        folded = fold_of_layer.offset.any() and not network.layers[index].options.batch_normalize
-        assume(not folded or index not in again.keep or again.keep[index].is_whole)
-    second = apply_plan(smaller, once, again, fold)
-    keep = {}
-    for index, kept in again.keep.items():
-        vector = worked_out.groups.vectors[index]
-        flags = worked_out.kept[vector]
-        flags[flags | worked_out.blank[vector]] &= kept.flags
-        keep[index] = flags
-    try:
-        union = Plan("union", {}, plan.fingerprint, {index: Keep.of_flags(flags) for index, flags in keep.items()})
-        one_step = apply_plan(network, weights, union, fold)
-    except PlanError:  # a carrier had made a block of a route even, or was a layer's last channel
-        assume(False)
-    x = random_image(network)
-    for a, b in zip(heads(*one_step, x), heads(*second, x), strict=True):
-        if fold == "exact" or not carried_out(network, weights, union, fold).approximate_layers:
-            np.testing.assert_allclose(b, a, atol=1e-5 * max(1.0, np.ptp(a)))

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from tests.generators import OPENCV_ACTIVATIONS, OPENCV_BLOCKS, cfg_texts, networks, pruning_cases
 from tests.pruning.reference import forward, random_image
 from utils.darknet import check_arrays, parse_network
+from utils.pruning import residual_blocks
 
 
 @settings(max_examples=50)
@@ -40,7 +41,7 @@ def test_weights_fit_their_network_and_keep_its_maps_finite(pruned):
 def test_every_kind_and_every_way_of_wiring_appears():
     seen: collections.Counter[str] = collections.Counter()
 
-    @settings(max_examples=150, database=None)
+    @settings(max_examples=300, database=None)
     @given(networks())
     def count(network):
         for layer in network.layers:
@@ -49,20 +50,26 @@ def test_every_kind_and_every_way_of_wiring_appears():
             if layer.kind == "shortcut":
                 seen[options.weights_type] += 1
                 seen["unequal"] += len({shape.channels for shape in layer.input_shapes}) > 1
+                seen["a sum of a sum"] += any(network.layers[i].kind == "shortcut" for i in layer.inputs)
                 seen["several sources"] += len(options.sources) > 1
             if layer.kind == "route":
                 seen["halves"] += options.groups > 1
                 seen["route of a route"] += any(network.layers[i].kind == "route" for i in layer.inputs)
+                seen["pooled and not"] += {"maxpool"} < {network.layers[i].kind for i in layer.inputs}
                 seen["the same layer twice"] += len(set(layer.inputs)) < len(layer.inputs)
             if layer.kind == "convolutional":
                 seen["grouped"] += 1 < options.groups < layer.input_shapes[0].channels
                 seen["depthwise"] += options.groups == layer.input_shapes[0].channels
                 seen["with batch norm" if options.batch_normalize else "with bias"] += 1
+        blocks = residual_blocks(network)
+        seen["a block that can go"] += bool(blocks)
+        seen["a block within a block"] += any(a.shortcut in b.branch for a in blocks for b in blocks)
         seen["two heads"] += len(network.heads) == 2
 
     count()
     wanted = {"maxpool", "local_avgpool", "avgpool", "route", "shortcut", "scale_channels", "sam", "upsample", "reorg3d",
               "dropout", "empty", "batchnorm", "activation", "yolo", "none", "per_feature", "per_channel", "unequal",
               "several sources", "halves", "route of a route", "the same layer twice", "grouped", "depthwise",
-              "with batch norm", "with bias", "two heads"}
+              "with batch norm", "with bias", "two heads", "a sum of a sum", "pooled and not", "a block that can go",
+              "a block within a block"}
     assert wanted <= {name for name, times in seen.items() if times}

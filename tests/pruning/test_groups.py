@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from tests.shared import SHARED, needs_shared
 from utils.darknet import Fixed, Fresh, Network, Same, Tied, parse_network, read_network
 from utils.pruning import ChannelGroups, channel_groups
 
+CFG = Path(__file__).resolve().parents[2] / "cfg"
+
 
 def case(name: str) -> Network:
     return read_network(SHARED / "darknet" / "cases" / f"{name}.cfg")
@@ -24,38 +27,42 @@ def conv(filters: int, size: int = 1, **options: object) -> str:
     return f"[convolutional]; batch_normalize=1; filters={filters}; size={size}; pad=1; activation=leaky; {extra}\n"
 
 
-@needs_shared
-@pytest.mark.parametrize("name", ["yolov3", "yolov3-spp", "yolov4", "yolov4-csp"])
-def test_23_shortcuts_couple_the_convolutions_of_five_stages(name):
-    network = case(name)
-    assert sum(layer.kind == "shortcut" for layer in network.layers) == 23
-    assert [len(members) for members in channel_groups(network).coupled_layers] == [2, 3, 9, 9, 5]
+STAGES = [2, 3, 9, 9, 5]  # five stages with 1, 2, 8, 8 and 4 residual blocks, each with the convolution that they begin at
 
 
-@needs_shared
+@pytest.mark.parametrize(("name", "convolutions", "shortcuts", "coupled", "halves"), [
+    ("yolov3", 75, 23, STAGES, []),
+    ("yolov3-spp", 76, 23, STAGES, []),
+    ("yolov3-tiny", 13, 0, [], []),
+    ("yolov4", 110, 23, STAGES, []),
+    ("yolov4-csp", 115, 23, STAGES, []),
+    ("yolov4-tiny", 21, 0, [], [(3, 2, 64), (11, 2, 128), (19, 2, 256)]),
+    ("yolov4-tiny-3l", 24, 0, [], [(3, 2, 64), (11, 2, 128), (19, 2, 256)]),
+    ("yolov7", 92, 0, [], []),
+    ("yolov7-tiny", 58, 0, [], []),
+])
+def test_the_census_of_the_cfgs_that_ship(name, convolutions, shortcuts, coupled, halves):
+    network = read_network(CFG / f"{name}.cfg")
+    kinds = [layer.kind for layer in network.layers]
+    groups = channel_groups(network)
+    assert (kinds.count("convolutional"), kinds.count("shortcut")) == (convolutions, shortcuts)
+    assert [len(members) for members in groups.coupled_layers] == coupled
+    assert [(balance.layer, balance.blocks, len(balance.classes)) for balance in groups.balances] == halves
+
+
+def test_the_census_leaves_no_cfg_out():
+    (census,) = test_the_census_of_the_cfgs_that_ship.pytestmark
+    assert sorted(row[0] for row in census.args[1]) == sorted(path.stem for path in CFG.glob("*.cfg"))
+
+
 def test_the_chains_of_yolov3_begin_at_the_convolution_that_halves_the_map():
-    network = case("yolov3")
-    assert sum(layer.kind == "convolutional" for layer in network.layers) == 75
+    network = read_network(CFG / "yolov3.cfg")
     chains = channel_groups(network).coupled_layers
     assert [network.layers[chain[0]].options.stride_x for chain in chains] == [2] * 5
-    assert [len(chain) - 1 for chain in chains] == [1, 2, 8, 8, 4]
 
 
-@needs_shared
 def test_the_chains_of_yolov4_begin_behind_the_route_of_a_csp_stage():
-    assert channel_groups(case("yolov4")).coupled_layers[0] == (4, 6)
-
-
-@needs_shared
-@pytest.mark.parametrize("name", ["yolov3-tiny", "yolov4-tiny", "yolov7", "yolov7-tiny"])
-def test_networks_without_shortcuts_couple_no_convolutions(name):
-    assert channel_groups(case(name)).coupled_layers == ()
-
-
-@needs_shared
-def test_yolov4_tiny_has_three_routes_that_need_equal_halves():
-    balances = channel_groups(case("yolov4-tiny")).balances
-    assert [(b.layer, b.blocks, len(b.classes)) for b in balances] == [(3, 2, 64), (11, 2, 128), (19, 2, 256)]
+    assert channel_groups(read_network(CFG / "yolov4.cfg")).coupled_layers[0] == (4, 6)
 
 
 @needs_shared

@@ -9,9 +9,8 @@ import torch.nn.functional as F
 
 from tests.generators import SMOOTH_ACTIVATIONS, random_plan, random_weights
 from tests.pruning.compared import compared, small_network
-from tests.pruning.test_groups import case
-from tests.shared import needs_shared
-from utils.darknet import ACTIVATIONS, SECTIONS, Fixed, Network, parse_network
+from tests.pruning.test_groups import CFG
+from utils.darknet import ACTIVATIONS, SECTIONS, Fixed, Network, parse_network, read_network
 from utils.pruning import Keep, Plan, apply_plan, masked_weights
 from utils.pruning.constants import PASSED_ON
 
@@ -79,11 +78,10 @@ def test_a_stride_2_kernel_on_an_even_map_lacks_taps_above_and_left_only():
     assert found.difference(1) > 1e-3
 
 
-@needs_shared
 @pytest.mark.parametrize("name", ["yolov3-tiny", "yolov4-tiny",
                                   *(pytest.param(n, marks=pytest.mark.slow) for n in ("yolov3", "yolov4"))])
 def test_where_removed_channels_have_beta_0_real_networks_are_exact_to_the_border(name):
-    network = case(name).resized(64, 64)
+    network = read_network(CFG / f"{name}.cfg").resized(64, 64)
     weights = random_weights(network, 9)
     plan = random_plan(network, 10, share=0.6)
     for layer, keep in plan.keep.items():

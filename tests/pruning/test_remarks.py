@@ -87,8 +87,22 @@ def test_a_sparse_network_is_not_told_that_it_is_not(near_zero, quiet):
     assert (sparsity_remark(network, weights, 0.8) is None) == quiet
 
 
-def test_plans_without_a_threshold_have_no_remarks():
+def test_layer_pruning_counts_the_channels_that_go_with_the_blocks():
     network = read_network(CFG / "yolov3.cfg")
-    weights = gammas_only(network, 0)
-    assert remarks(network, weights, layer_plan(network, weights, 3)) == ()
-    assert remarks(network, weights, keep_everything(network)) == ()
+    weights = initial_weights(network)
+    plan = layer_plan(network, weights, 8)
+    channels = {layer.index: layer.shape.channels for layer in network.layers
+                if layer.kind == "convolutional" and layer.options.batch_normalize}
+    gone = sum(channels[block + step] for block in plan.blocks for step in (-2, -1)) / sum(channels.values())
+    (said,) = remarks(network, weights, plan)
+    assert f"{gone:.0%} of the channels shall go" in said
+    assert remarks(network, weights, layer_plan(network, weights, 0)) == ()
+    for arrays in weights.layers:
+        if "gamma" in arrays:
+            arrays["gamma"][::2] = 1e-3
+    assert remarks(network, weights, layer_plan(network, weights, 8)) == ()
+
+
+def test_plans_of_nobody_here_have_no_remarks():
+    network = read_network(CFG / "yolov3.cfg")
+    assert remarks(network, gammas_only(network, 0), keep_everything(network)) == ()

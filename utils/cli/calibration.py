@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from utils.errors import DataError, OptionError
 if TYPE_CHECKING:
     from utils.darknet import Network
     from utils.datasets import CalibrationImages
+
+_logger = logging.getLogger(__name__)
 
 
 def calibration_arguments() -> argparse.ArgumentParser:
@@ -41,7 +44,11 @@ def read_calibration_images(args: argparse.Namespace, network: Network) -> Calib
 
 
 def calibration_paths(args: argparse.Namespace) -> list[Path]:
-    """The files that --images or --data's train= name; errors as `read_calibration_images`."""
+    """The files that --images or --data's train= name, each once; missing ones are reported and left out.
+
+    Raises:
+        OptionError, DataError: as `read_calibration_images`.
+    """
     from utils.datasets import read_image_list
 
     source = args.images
@@ -55,14 +62,15 @@ def calibration_paths(args: argparse.Namespace) -> list[Path]:
     paths = read_image_list(source, problems=missing)
     if not paths:
         raise missing[0]
+    if missing:
+        _logger.warning("%s; left out%s", missing[0], f", and {len(missing) - 1} more" if len(missing) > 1 else "")
     return list(dict.fromkeys(paths))
 
 
 def _list_of(data_file: Path) -> Path:
     from utils.darknet import read_data
 
-    data = read_data(data_file)
-    found = data.train or data.valid
-    if found is None:
-        raise DataError(data_file, "says neither train= nor valid=", "add one, or give --images a folder of images")
-    return found
+    train = read_data(data_file).train
+    if train is None:
+        raise DataError(data_file, "does not say train=", "add it, or give --images a folder of images")
+    return train

@@ -42,18 +42,22 @@ def calibration_images(paths: Sequence[Path], count: int, size: tuple[int, int],
         letterbox, channels: as in `prepare`.
 
     Raises:
-        DataError: none of the images can be read, or every one is of a single colour: nothing could be measured on them.
+        DataError: none of the images can be read, or each is of a single colour: nothing could be measured on them.
     """
     order = np.random.default_rng(seed).permutation(len(paths)).tolist()
     found: dict[int, np.ndarray] = {}
     broken: list[DataError] = []
+    several_colours = False
     for index in order:
         if len(found) == count:
             break
         try:
-            found[index] = prepare(load_image(paths[index]), size, letterbox, channels=channels)[0]
+            image = load_image(paths[index])
         except DataError as error:
             broken.append(error)
+            continue
+        several_colours = several_colours or bool((image != image[0, 0]).any())
+        found[index] = prepare(image, size, letterbox, channels=channels)[0]
     for error in broken[:5]:
         _log.warning("%s; left out", error)
     if len(broken) > 5:
@@ -64,8 +68,7 @@ def calibration_images(paths: Sequence[Path], count: int, size: tuple[int, int],
         _log.warning("%d calibration images were wanted, and there are %d: the more they show, the better a cut is "
                      "repaired", count, len(found))
     chosen = sorted(found)
-    images = np.stack([found[index] for index in chosen])
-    if not any(np.ptp(image) for image in images):
-        raise DataError(paths[chosen[0]], f"and all {len(chosen)} calibration images are of a single colour",
+    if not several_colours:
+        raise DataError("calibration", f"each of the {len(chosen)} images is of a single colour, {paths[chosen[0]]} for one",
                         "give images like those that the network shall see")
-    return CalibrationImages(images, tuple(paths[index] for index in chosen))
+    return CalibrationImages(np.stack([found[index] for index in chosen]), tuple(paths[index] for index in chosen))

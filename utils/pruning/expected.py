@@ -15,8 +15,8 @@ _REACH, _NODES = 8.0, 400  # beyond 8 standard deviations lies 1e-15 of a normal
 def expected_activation(name: str, mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """The mean of an activation over a normal distribution, elementwise.
 
-    In closed form for linear, relu, leaky and relie; for the others by quadrature, to about 1e-4 of the spread at kinks
-    and to rounding where the activation is smooth.
+    In closed form for linear, relu, leaky and relie. For the others by quadrature: to rounding where the activation is
+    smooth within a tenth of the spread, else to about 1e-4 of the spread (kinks) or 1e-2 of a jump (stair).
 
     Args:
         name: of Darknet's activation; one that works over channels is taken at `mean`.

@@ -16,25 +16,24 @@ from utils.pruning.selection import chosen_blocks, removed_layers
 from utils.pruning.threshold import ThresholdCut
 
 _NEAR_ZERO = 0.01  # |gamma|; sparsity training leaves what can go below it
+_SHARES = frozenset({"global_percent", "percent"})  # parameters that say which share of the channels shall go
 _ENOUGH = 0.5  # of the share that shall go: with less near zero, the training was none, or has not got far
 
 
 def remarks(network: Network, weights: Weights, plan: Plan) -> tuple[str, ...]:
     """Sentences for the user of a plan that a strategy here made: `sparsity_remark`, and which layers were rescued.
 
-    Plans of layer pruning, or of nobody here, have none.
+    Plans of nobody here have none.
     """
     asked = plan.parameters
-    if "global_percent" in asked:
-        share, strict, flag = float(asked["global_percent"]), True, "--global_percent"
-    elif "percent" in asked:
-        share, strict, flag = float(asked["percent"]), False, "--percent"
-    else:
-        return ()
     gone = removed_layers(chosen_blocks(network, plan.blocks))
+    if not asked.keys() & _SHARES:
+        said = sparsity_remark(network, weights, _share_of(network, gone)) if "shortcuts" in asked else None
+        return (said,) if said else ()
+    name, strict = ("global_percent", True) if "global_percent" in asked else ("percent", False)
     cut = cut_behind(network, weights, plan)
-    return tuple(text for text in (sparsity_remark(network, weights, share),
-                                   cut and _rescue_remark(cut, gone, strict, flag)) if text)
+    rescue = _rescue_remark(cut, gone, strict, f"--{name}") if cut else None
+    return tuple(text for text in (sparsity_remark(network, weights, float(asked[name])), rescue) if text)
 
 
 def rescued_layers(network: Network, weights: Weights, plan: Plan) -> tuple[int, ...]:
@@ -62,6 +61,13 @@ def sparsity_remark(network: Network, weights: Weights, asked_share: float) -> s
     return (f"this network was hardly trained with sparsity: {near:.1%} of its gammas are near zero (below {_NEAR_ZERO}; 90 % "
             f"lie between {low:.3g} and {high:.3g}), and {asked_share:.0%} of the channels shall go, so the cut takes "
             "channels that matter; train with -sr first, or expect a long fine-tuning")
+
+
+def _share_of(network: Network, layers: frozenset[int]) -> float:
+    """Of the channels of all convolutions with batch norm, those that these layers have."""
+    filters = {layer.index: layer.shape.channels for layer in network.layers
+               if layer.kind == "convolutional" and layer.options.batch_normalize}
+    return sum(filters[index] for index in filters.keys() & layers) / max(1, sum(filters.values()))
 
 
 def _rescue_remark(cut: ThresholdCut, gone: frozenset[int], strict: bool, flag: str) -> str | None:

@@ -7,7 +7,7 @@ and the plan has a channel to make a carrier of.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,12 +23,18 @@ class Widened:
     """A network with spare channels, which computes what the old one did.
 
     kept: bool per class of `groups`; what was kept stays so, spare channels are not kept.
+    spares: per layer a bool for each channel of its output, whether it is a spare one.
     """
 
     network: Network
     weights: Weights
     groups: ChannelGroups
     kept: np.ndarray
+    spares: Sequence[np.ndarray]
+
+    def means(self, measured: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
+        """Channel means {layer: (C,)} of the old network with those of the spare channels, which are 0."""
+        return {layer: _inserted(values, self.spares[layer], 0, 0.0) for layer, values in measured.items()}
 
 
 def with_spare_channels(network: Network, weights: Weights, groups: ChannelGroups, kept: np.ndarray,
@@ -54,7 +60,7 @@ def with_spare_channels(network: Network, weights: Weights, groups: ChannelGroup
     for index, vector in enumerate(groups.vectors):
         new_kept[new_groups.vectors[index][~spares[index]]] |= kept[vector]
     new_kept[new_groups.image] = True
-    return Widened(wider, Weights(weights.header, tuple(layers), weights.held), new_groups, new_kept)
+    return Widened(wider, Weights(weights.header, tuple(layers), weights.held), new_groups, new_kept, spares)
 
 
 def _sets_of(groups: ChannelGroups, index: int) -> list[set[int]]:

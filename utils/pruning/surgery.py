@@ -109,7 +109,7 @@ def carried_out(network: Network, weights: Weights, plan: Plan, fold: FoldName =
     wider = with_spare_channels(network, weights, groups, kept, found.unserved) if found.unserved else None
     if wider is not None:
         network, weights, groups, kept = wider.network, wider.weights, wider.groups, wider.kept
-        offset = offset_of_classes(network, weights, groups, kept, plan.blocks, fold, means)
+        offset = offset_of_classes(network, weights, groups, kept, plan.blocks, fold, wider.means(means or {}))
         found = carriers(network, weights, groups, kept, plan.blocks, offset, round_to)
     return CarriedOut(network, weights, groups, kept, found.blank, found.folds, offset)
 
