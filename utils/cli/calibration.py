@@ -43,6 +43,18 @@ def read_calibration_images(args: argparse.Namespace, network: Network) -> Calib
                               letterbox=letterboxed(args.letterbox, net.letter_box), channels=net.channels, seed=args.seed)
 
 
+def images_at_hand(args: argparse.Namespace) -> bool:
+    """Whether --images was given, or --data has a train= that exists."""
+    if args.images is not None:
+        return True
+    if args.data is None:
+        return False
+    from utils.darknet import read_data
+
+    train = read_data(args.data).train
+    return train is not None and train.exists()
+
+
 def calibration_paths(args: argparse.Namespace) -> list[Path]:
     """The files that --images or --data's train= name, each once; missing ones are reported and left out.
 

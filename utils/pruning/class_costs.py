@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Literal, get_args
+from collections.abc import Callable, Collection
+from typing import Literal
 
 import numpy as np
 
 from utils.darknet import Layer, Network, Same
 from utils.pruning.groups import ChannelGroups
 
-CostUnit = Literal["parameters", "macs"]
-COST_UNITS: tuple[CostUnit, ...] = get_args(CostUnit)
+Savings = Callable[[Layer, int, int], tuple[float, float]]
+CostUnit = Literal["parameters", "macs"] | Savings
+"""What to save: numbers in the file, multiply-adds, or anything else that is known of a convolution and its two widths."""
 
 
 def class_costs(network: Network, groups: ChannelGroups, kept: np.ndarray, unit: CostUnit,
@@ -37,6 +38,8 @@ def class_costs(network: Network, groups: ChannelGroups, kept: np.ndarray, unit:
 
 def channel_savings(layer: Layer, filters: int, channels: int, unit: CostUnit) -> tuple[float, float]:
     """What a convolution of so many filters, reading so many channels, saves with one filter less, and with one input less."""
+    if callable(unit):
+        return unit(layer, filters, channels)
     options = layer.options
     taps = options.size**2
     if isinstance(layer.rule, Same):

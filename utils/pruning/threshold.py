@@ -19,7 +19,7 @@ from utils.pruning.selection import plan_of
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class ThresholdLimit:
     """How far a threshold can go before it empties a layer.
 
     score: the largest score of `layer`, the smallest such one of all layers. percent: its place among all scores, as a
@@ -43,7 +43,7 @@ class ThresholdCut:
     kept: np.ndarray
     threshold: float
     rescued: tuple[int, ...]
-    limit: Limit | None
+    limit: ThresholdLimit | None
 
     def plan(self, network: Network, strategy: str, parameters: Mapping[str, Parameter]) -> Plan:
         """The plan that keeps these classes, and what the network needs beside them (see completion.py)."""
@@ -100,10 +100,10 @@ def threshold_cut(network: Network, weights: Weights, percent: float, exclude: E
     return ThresholdCut(classes, kept, threshold, rescued, limit_of(scores, values))
 
 
-def limit_of(scores: Mapping[int, np.ndarray], values: np.ndarray) -> Limit | None:
+def limit_of(scores: Mapping[int, np.ndarray], values: np.ndarray) -> ThresholdLimit | None:
     """Of layers with these scores per channel, infinite where one must stay, and the ascending scores that are ranked."""
     best = {layer: float(own.max()) for layer, own in scores.items()}
     layer = min(best, key=best.__getitem__, default=None)
     if layer is None or not np.isfinite(best[layer]):
         return None
-    return Limit(layer, best[layer], float(np.searchsorted(values, best[layer]) / len(values)))
+    return ThresholdLimit(layer, best[layer], float(np.searchsorted(values, best[layer]) / len(values)))

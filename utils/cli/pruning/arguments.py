@@ -21,7 +21,7 @@ def pruning_arguments() -> argparse.ArgumentParser:
     _cut_arguments(parser.add_argument_group("pruning"))
     _sweep_arguments(parser.add_argument_group("sweep"))
     _plan_arguments(parser.add_argument_group("plans"))
-    _output_arguments(parser.add_argument_group("output"))
+    output_arguments(parser.add_argument_group("output"))
     return parser
 
 
@@ -43,13 +43,15 @@ def channel_arguments(reduce: str = "max") -> argparse.ArgumentParser:
 
 
 def _cut_arguments(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--fold", choices=FOLDS, default="exact",
+    group.add_argument("--fold", choices=FOLDS,
                        help="what becomes of the constants that removed channels still emitted: beta folds act(beta) "
                             "into the next layer, which is off at padded borders; exact keeps a channel to carry them, "
                             "and is not; mean and exact-mean fold the mean activation, measured where --images are "
-                            "given; none drops them")
-    group.add_argument("--repair", choices=("none", "bn"), default="none",
-                       help="bn: measure the statistics of all batch norms anew, on the calibration images")
+                            "given; none drops them (default: exact, or what the repair finds)")
+    group.add_argument("--repair", choices=("auto", "none", "bn", "reconstruct"), default="auto",
+                       help="reconstruct: fit what is left to what was there, on images without labels, layer by layer; bn: "
+                            "measure the statistics of all batch norms anew on them; auto: reconstruct where there are images "
+                            "(--images, or the train= of --data) and no --fold is given")
     group.add_argument("--dry-run", action="store_true", help="show what would go and what it would save; write nothing")
 
 
@@ -57,7 +59,7 @@ def _sweep_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--sweep", type=steps, metavar="A:B:STEP",
                        help="measure the cut from A to B in place of one, as 0.1:0.9:0.1; writes the one asked for, or "
                             "with --max-drop the largest that is good enough")
-    group.add_argument("--max-drop", type=_drop, metavar="POINTS",
+    group.add_argument("--max-drop", type=mean_difference, metavar="POINTS",
                        help="of the sweep, write the largest cut that loses at most so much mAP@0.5, as 0.01 "
                             "(needs --data)")
 
@@ -70,7 +72,8 @@ def _plan_arguments(group: argparse._ArgumentGroup) -> None:
                        help="print in what the plan differs from this saved one, and write nothing")
 
 
-def _output_arguments(group: argparse._ArgumentGroup) -> None:
+def output_arguments(group: argparse._ArgumentGroup) -> None:
+    """Add --out, --report, and how a written pair is verified and measured."""
     group.add_argument("--out", type=Path, metavar="DIR",
                        help="folder for the new pair (default: beside the inputs, under another name)")
     group.add_argument("--report", type=Path, nargs="?", const=Path(), metavar="FILE",
@@ -85,7 +88,7 @@ def _output_arguments(group: argparse._ArgumentGroup) -> None:
     engine_argument(group)
 
 
-def _drop(text: str) -> float:
+def mean_difference(text: str) -> float:
     """argparse type: a difference of two mAPs, in [0, 1]."""
     try:
         value = float(text)

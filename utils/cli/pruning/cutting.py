@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from utils.errors import OptionError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,60 +16,97 @@ if TYPE_CHECKING:
 
     from utils.darknet import Network, Weights
     from utils.datasets import CalibrationImages
-    from utils.pruning import Plan
+    from utils.pruning import FoldName, Plan
+
+
+Repair = Literal["none", "bn", "reconstruct"]
+
+
+class CutPair(NamedTuple):
+    """A smaller pair. heads: what it misses at each head, as `Reconstruction.heads`; None where nothing was reconstructed."""
+
+    network: Network
+    weights: Weights
+    heads: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Cutting:
     """A pair, and how it is cut.
 
-    images: to measure on; None where nothing is measured. means: the measured mean of each layer's channels, for the mean
-    folds; None where they are computed.
+    fold: what becomes of constants; None where they are found by reconstruction. images: to measure on; None where nothing
+    is measured. means: the measured mean of each layer's channels, for the mean folds; None where they are computed.
     """
 
     args: argparse.Namespace
     network: Network
     weights: Weights
+    repair: Repair = "none"
+    fold: FoldName | None = "exact"
     images: CalibrationImages | None = None
     means: Mapping[int, np.ndarray] | None = None
 
     @classmethod
     def of(cls, args: argparse.Namespace, network: Network, weights: Weights) -> Cutting:
-        """Measures the means where a mean fold is asked for and --images are given.
+        """Reads images where something is to be measured on them.
 
         Raises:
-            OptionError: --repair has no images to measure on. DataError: they cannot be used.
+            OptionError: --repair has no images to measure on, or does not go with --fold. DataError: they cannot be used.
         """
-        measures = args.fold in ("mean", "exact-mean") and args.images is not None
-        if args.repair != "bn" and not measures:
-            return cls(args, network, weights)
-        from utils.cli.calibration import read_calibration_images
+        from utils.cli.calibration import images_at_hand, read_calibration_images
+
+        repair = args.repair
+        if repair == "auto":
+            repair = "reconstruct" if args.fold is None and images_at_hand(args) else "none"
+        if repair == "reconstruct" and args.fold is not None:
+            raise OptionError("--fold", "is for cuts without reconstruction, which finds the constants by itself",
+                              "leave it out, or say --repair none")
+        fold = None if repair == "reconstruct" else args.fold or "exact"
+        measures = fold in ("mean", "exact-mean") and args.images is not None
+        if repair == "none" and not measures:
+            return cls(args, network, weights, repair, fold)
+        images = read_calibration_images(args, network)
+        if not measures:
+            return cls(args, network, weights, repair, fold, images)
         from utils.training import channel_means
 
-        images = read_calibration_images(args, network)
-        means = channel_means(network, weights, images.batches(args.batch_size), device=_device(args)) if measures else None
-        return cls(args, network, weights, images, means)
+        means = channel_means(network, weights, images.batches(args.batch_size), device=device_name(args))
+        return cls(args, network, weights, repair, fold, images, means)
 
-    def cut(self, plan: Plan) -> tuple[Network, Weights]:
+    def cut(self, plan: Plan) -> CutPair:
         """What is to be written; PlanError where the plan cannot be followed."""
-        from utils.pruning import apply_plan
-
-        smaller, pruned = apply_plan(self.network, self.weights, plan, fold=self.args.fold, means=self.means)
-        if self.args.repair == "bn":
-            from utils.training import recalibrated
-
-            pruned = recalibrated(smaller, pruned, self.images.batches(self.args.batch_size), device=_device(self.args))
+        network, weights, heads = self._repaired(plan)
         if self.args.engine_neutral:
             from utils.deploy import engine_neutral
 
-            pruned = engine_neutral(smaller, pruned)
-        return smaller.portable(), pruned
+            weights = engine_neutral(network, weights)
+        return CutPair(network.portable(), weights, heads)
 
     def approximate_layers(self, plan: Plan) -> tuple[int, ...]:
-        """The layers that the cut computes approximately, at borders or altogether, whichever weights come out."""
+        """The layers that a fold computes approximately, at borders or altogether, whichever weights come out."""
+        if self.fold is None:
+            return ()
         from utils.pruning import carried_out
 
-        return carried_out(self.network, self.weights, plan, self.args.fold, self.means).approximate_layers
+        return carried_out(self.network, self.weights, plan, self.fold, self.means).approximate_layers
+
+    def _repaired(self, plan: Plan) -> CutPair:
+        if self.repair == "reconstruct":
+            from utils.cli.progress import progress_bar
+            from utils.training import Sampling, reconstructed
+
+            with progress_bar("repairing", len(self.network.layers), unit="layer", quiet=self.args.quiet) as advance:
+                found = reconstructed(self.network, self.weights, plan, self.images.images, device=device_name(self.args),
+                                      sampling=Sampling(seed=self.args.seed), advance=advance)
+            return CutPair(found.network, found.weights, found.heads)
+        from utils.pruning import apply_plan
+
+        network, weights = apply_plan(self.network, self.weights, plan, fold=self.fold, means=self.means)
+        if self.repair == "bn":
+            from utils.training import recalibrated
+
+            weights = recalibrated(network, weights, self.images.batches(self.args.batch_size), device=device_name(self.args))
+        return CutPair(network, weights)
 
 
 def read_starting_weights(path: Path, network: Network) -> Weights:
@@ -80,7 +119,8 @@ def read_starting_weights(path: Path, network: Network) -> Weights:
     return read_weights(path, network)
 
 
-def _device(args: argparse.Namespace) -> str:
+def device_name(args: argparse.Namespace) -> str:
+    """What --device means on this machine."""
     from utils.cli.device import select_device
 
     return str(select_device(args.device))

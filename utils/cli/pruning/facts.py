@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from utils.pruning import PruningSummary
 
 
-def facts_of(args: argparse.Namespace, pair: PrunedPair, cutting: Cutting) -> dict[str, Any]:
+def facts_of(args: argparse.Namespace, pair: PrunedPair, cutting: Cutting,
+             heads: tuple[float, ...] | None = None) -> dict[str, Any]:
     """Costs before and after, the plan, widths, gammas, the sweep, the verification, and how it was asked for."""
     from utils.cli.version import version
     from utils.pruning import cut_gammas
 
     summary, plan = pair.summary, pair.plan
     before, after = (costs(summary, pair.metrics, pair.latency, which) for which in (0, 1))
-    chosen = plan.parameters.get(pair.sweep.flag.removeprefix("--")) if pair.sweep else None
+    chosen = pair.sweep and (pair.sweep.chosen or plan.parameters.get(pair.sweep.flag.removeprefix("--")))
     return {
         "version": version(),
         "command_line": shlex.join(["python", *sys.argv]),
@@ -35,7 +36,8 @@ def facts_of(args: argparse.Namespace, pair: PrunedPair, cutting: Cutting) -> di
         "after": {**after, "cfg": pair.outputs.cfg, "weights": pair.outputs.weights},
         "asked": {"channels that could go": summary.asked_share},
         "reached": reached_shares(summary),
-        "fold": {"name": args.fold, "approximate_layers": cutting.approximate_layers(plan)},
+        "fold": {"name": cutting.fold, "approximate_layers": cutting.approximate_layers(plan)},
+        "repair": {"name": cutting.repair, "images": len(cutting.images) if cutting.images else 0, "missed_at_heads": heads},
         "latency": {"engine": args.engine, "threads": args.threads, "repeats": pair.latency[0].repeats,
                     "warmup": pair.latency[0].warmup},
         "metrics": [one.to_dict() for one in pair.metrics] if pair.metrics else None,

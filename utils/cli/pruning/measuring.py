@@ -59,7 +59,7 @@ class Validation:
 
         args = self.args
         with progress_bar(f"evaluating {name}", len(self.dataset), quiet=args.quiet) as advance:
-            return evaluate_engine(_engine(args, pair), read_network(pair[0]), self.dataset, letterbox=self.letterbox,
+            return evaluate_engine(engine_of(args, pair), read_network(pair[0]), self.dataset, letterbox=self.letterbox,
                                    batch_size=args.batch_size, workers=args.workers, advance=advance)
 
 
@@ -69,7 +69,7 @@ def latency_of(args: argparse.Namespace, network: Network, pair: Files) -> Laten
 
     shape = network.input_shape
     x = random_images(1, shape.channels, shape.height, shape.width, args.seed)
-    return measure(_engine(args, pair), x, repeats=args.repeats)
+    return measure(engine_of(args, pair), x, repeats=args.repeats)
 
 
 def verify(args: argparse.Namespace, validation: Validation | None, pair: Files) -> VerificationReport:
@@ -84,7 +84,8 @@ def verify(args: argparse.Namespace, validation: Validation | None, pair: Files)
     return verify_pair(*pair, validation.images(2) if validation else None, engines, threads=args.threads, seed=args.seed)
 
 
-def _engine(args: argparse.Namespace, pair: Files) -> Any:
+def engine_of(args: argparse.Namespace, pair: Files) -> Any:
+    """The engine of --engine with a pair loaded."""
     from utils.cli.engines import open_requested_engine, requested_network
 
     own = argparse.Namespace(**{**vars(args), "cfg": pair[0], "weights": pair[1]})

@@ -33,6 +33,11 @@ def _layer_channel(asked: Mapping[str, Any]) -> str:
     return f"{_slim(asked)}{asked['shortcuts']}_shortcut_"
 
 
+def compressed(asked: Mapping[str, Any]) -> str:
+    """`compressed_4x_`: what compress.py was asked for."""
+    return f"compressed_{asked['target']}_"
+
+
 def _round(asked: Mapping[str, Any]) -> str:
     """`round_8_` where a multiple was asked for; the ancestor's names have nothing there."""
     multiple = asked.get("round_to")
@@ -41,4 +46,5 @@ def _round(asked: Mapping[str, Any]) -> str:
 
 _PREFIXES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "normal": _percent, "shortcut": _percent, "slim": _slim, "layer": _layer, "layer_channel": _layer_channel,
+    "compress": compressed,
 }

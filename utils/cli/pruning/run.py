@@ -56,10 +56,10 @@ def run_pruning(args: argparse.Namespace, strategy: Strategy, swept: str) -> int
     validation = None if args.dry_run and not args.sweep else Validation.of(args, network)
     plan, sweep, cutting = _chosen(args, strategy, swept, network, weights, validation)
     outputs = outputs_of(args, name_prefix(plan))
-    smaller, pruned = cutting.cut(plan)
-    summary = summarize(network, smaller, plan)
+    cut = cutting.cut(plan)
+    summary = summarize(network, cut.network, plan)
     approximate = cutting.approximate_layers(plan)
-    print_widths(summary, plan, args.fold, len(approximate))
+    print_widths(summary, plan, cutting.fold, len(approximate))
     if args.dry_run:
         if args.plan_out:
             with made_folder(args.plan_out.parent):
@@ -67,7 +67,7 @@ def run_pruning(args: argparse.Namespace, strategy: Strategy, swept: str) -> int
         print_costs(summary)
         print("dry run: nothing was written" + (f" but the plan {args.plan_out}" if args.plan_out else ""))
         return 0
-    pair = write_measured(args, plan, cutting, (smaller, pruned), summary, outputs, validation, sweep)
+    pair = write_measured(args, plan, cutting, cut, summary, outputs, validation, sweep)
     print_costs(pair.summary, pair.metrics, pair.latency)
     print_result(args, pair)
     return 0

@@ -25,13 +25,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measured:
-    """One network of a sweep. value: what was asked for, and plan: what was chosen; None for the uncut network."""
+    """One network of a sweep. value: what was asked for, and plan: what was chosen; None for the uncut network.
+
+    agreement: of its detections with those of the uncut one, missed: what it misses at the heads; None if not measured.
+    """
 
     value: float | None
     plan: Plan | None
     cost: NetworkCost
     latency: Latency
     evaluation: EvaluationResult | None
+    agreement: float | None = None
+    missed: float | None = None
 
     @property
     def map50(self) -> float | None:
@@ -41,12 +46,17 @@ class Measured:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep found. flag: the flag that was swept. points: in ascending order. max_drop: of mAP@0.5; None: any."""
+    """What a sweep found.
+
+    flag: the flag that was swept. points: in ascending order. max_drop: of mAP@0.5; None: any. chosen: the value of what is
+    written, where the plan's parameters do not say.
+    """
 
     flag: str
     uncut: Measured
     points: tuple[Measured, ...]
     max_drop: float | None
+    chosen: float | None = None
 
     @property
     def largest_within(self) -> Measured | None:
@@ -95,14 +105,14 @@ def run_sweep(args: argparse.Namespace, cutting: Cutting, plans: dict[float, Pla
           progress_bar("sweep", len(plans) + 1, unit="cut", quiet=args.quiet) as advance):
         pair = Path(folder) / "cut.cfg", Path(folder) / "cut.weights"
         with final_names({str(pair[0]): args.cfg, str(pair[1]): args.weights}):
-            uncut = _measured(args, (cutting.network, cutting.weights), pair, validation, None, None)
+            uncut = measured(args, (cutting.network, cutting.weights), pair, validation, None, None)
             advance(1)
             if args.max_drop is not None and math.isnan(uncut.map50):
                 raise OptionError("--max-drop", f"{args.data} has no label, so there is no mAP that could drop",
                                   "give labelled images, or do without --max-drop")
             points = []
             for value, plan in plans.items():
-                points.append(_measured(args, cutting.cut(plan), pair, validation, value, plan))
+                points.append(measured(args, cutting.cut(plan), pair, validation, value, plan))
                 advance(1, f"{swept} {value:g}")
     return Sweep(f"--{swept}", uncut, tuple(points), args.max_drop)
 
@@ -125,14 +135,15 @@ def sweep_facts(sweep: Sweep, chosen: float | None) -> dict[str, Any]:
 def _facts(point: Measured) -> dict[str, Any]:
     return {"value": point.value, "map50": point.map50,
             "map": point.evaluation.metrics.map if point.evaluation else None, "parameters": point.cost.parameters,
-            "gflops": point.cost.bflops, "file_bytes": point.cost.weights_bytes, "latency_ms": point.latency.median_ms}
+            "gflops": point.cost.bflops, "agreement": point.agreement, "missed": point.missed, "file_bytes": point.cost.weights_bytes, "latency_ms": point.latency.median_ms}
 
 
-def _measured(args: argparse.Namespace, cut: Sequence[Any], pair: Files, validation: Validation | None,
-              value: float | None, plan: Plan | None) -> Measured:
+def measured(args: argparse.Namespace, cut: Sequence[Any], pair: Files, validation: Validation | None,
+             value: float | None, plan: Plan | None) -> Measured:
+    """Write a network and its weights as `pair`, and measure what can be; `value` and `plan` say how it came to be."""
     from utils.pruning import NetworkCost
 
-    network, weights = cut
+    network, weights = cut[:2]
     write_pair(network, weights, pair)
     evaluation = validation.evaluate(pair, "before" if value is None else f"{value:g}") if validation else None
     return Measured(value, plan, NetworkCost.of(network), latency_of(args, network, pair), evaluation)

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.atomic import made_folder, staged_files, write_text
-from utils.cli.pruning.cutting import Cutting
+from utils.cli.pruning.cutting import CutPair, Cutting
 from utils.cli.pruning.measuring import Files, Validation, latency_of, verify
 from utils.cli.pruning.staging import Outputs, final_names, renamed
 from utils.cli.pruning.sweep import Sweep, write_pair
 
 if TYPE_CHECKING:
-    from utils.darknet import Network, Weights
     from utils.deploy import Latency, VerificationReport
     from utils.detection import Metrics
     from utils.pruning import Plan, PruningSummary
@@ -41,7 +40,7 @@ class PrunedPair:
         return (self.evaluations[0].metrics, self.evaluations[1].metrics) if self.evaluations else None
 
 
-def write_measured(args: argparse.Namespace, plan: Plan, cutting: Cutting, after: tuple[Network, Weights],
+def write_measured(args: argparse.Namespace, plan: Plan, cutting: Cutting, after: CutPair,
                    summary: PruningSummary, outputs: Outputs, validation: Validation | None,
                    sweep: Sweep | None) -> PrunedPair:
     """Write the pair in a staging place, verify and measure it there, and let all files appear at their final ones.
@@ -61,12 +60,12 @@ def write_measured(args: argparse.Namespace, plan: Plan, cutting: Cutting, after
         names = dict(zip(map(str, (*staged.pair, *old)), (*outputs.pair, args.cfg, args.weights), strict=True))
         with final_names(names):
             write_pair(cutting.network, cutting.weights, old, seen=None)
-            write_pair(*after, staged.pair)
+            write_pair(after.network, after.weights, staged.pair)
             verification = None if args.no_verify else _verified(args, validation, staged.pair, names)
             evaluations = _evaluations(validation, plan, old, staged.pair, sweep)
             latency = latency_of(args, cutting.network, old), latency_of(args, cutting.network, staged.pair)
         pair = PrunedPair(outputs, plan, summary, evaluations, latency, verification, sweep)
-        facts = facts_of(args, pair, cutting)
+        facts = facts_of(args, pair, cutting, after.heads)
         write_json(staged.json, facts)
         if staged.page:
             from utils.cli.pruning.page import write_page

@@ -23,6 +23,8 @@ ROWS: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
 SWEPT: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("map50", "mAP@0.5", units.score),
     ("map", "mAP@.5:.95", units.score),
+    ("agreement", "agreement", units.score),
+    ("missed", "missed at heads", units.percent),
     ("parameters", "parameters", units.count),
     ("gflops", "GFLOPs", units.gflops),
     ("file_bytes", ".weights", units.file_size),

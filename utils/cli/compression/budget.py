@@ -1,0 +1,79 @@
+"""From the words of --target to limits that a plan can be held to, and to what cuts should save."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from utils.cli.compression.targets import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from utils.darknet import Network
+    from utils.pruning import LatencyModel, Limit
+    from utils.pruning.orders import Units
+
+_logger = logging.getLogger(__name__)
+
+
+class Budget:
+    """What is asked of a compressed network. latency: the model behind a latency target, None without one."""
+
+    def __init__(self, args: argparse.Namespace, network: Network, targets: Sequence[Target]) -> None:
+        self._network, self._targets = network, tuple(targets)
+        self.latency: LatencyModel | None = None
+        if any(target.quantity == "latency" for target in targets):
+            self.latency = _latency_model(args, network)
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """One per target."""
+        from utils.pruning import Limit
+
+        result = []
+        for target in self._targets:
+            name, cost = self._cost(target.quantity)
+            most = target.most * cost(self._network) if target.relative else target.most
+            result.append(Limit(name, cost, most))
+        return tuple(result)
+
+    def units(self, network: Network) -> Units:
+        """What a cut of `network` should save: each targeted quantity in units of what the original has of it."""
+        quantities = dict.fromkeys(target.quantity for target in self._targets)
+        result = []
+        for quantity in quantities:
+            weight = 1 / self._cost(quantity)[1](self._network)
+            if quantity == "latency":
+                marginal = self.latency.marginal_ms(network)
+                result.append((lambda layer, filters, channels, marginal=marginal: marginal[layer.index], weight))
+            elif quantity == "gflops":
+                result.append(("macs", 1 / self._network.macs))
+            else:
+                result.append(("parameters", 1 / self._network.parameters))
+        return tuple(result)
+
+    def _cost(self, quantity: str) -> tuple[str, Callable[[Network], float]]:
+        from utils.pruning import NetworkCost
+
+        match quantity:
+            case "params":
+                return "parameters", lambda network: network.parameters
+            case "gflops":
+                return "GFLOPs", lambda network: network.bflops
+            case "size":
+                return "bytes of weights", lambda network: NetworkCost.of(network).weights_bytes
+            case _:
+                return "ms", self.latency.predicted_ms
+
+
+def _latency_model(args: argparse.Namespace, network: Network) -> LatencyModel:
+    from utils.cli.progress import progress_bar
+    from utils.deploy import measure_latency_model
+
+    with progress_bar("timing layers", None, unit="measurement", quiet=args.quiet) as advance:
+        model = measure_latency_model(network, args.engine, threads=args.threads, advance=advance)
+    _logger.info("%s takes %.2f ms for one image in %s", network.path, model.measured_ms, args.engine)
+    return model
