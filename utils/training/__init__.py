@@ -9,6 +9,7 @@ from utils.training.evaluation import EVALUATION, EvaluationResult, evaluate_eng
 from utils.training.model_engine import ModelEngine
 from utils.training.recalibration import recalibrated
 from utils.training.reconstruction import Reconstruction, Sampling, reconstructed
+from utils.training.taylor import taylor_importance
 
 __all__ = [
     "EVALUATION",
@@ -28,4 +29,5 @@ __all__ = [
     "recalibrated",
     "reconstructed",
     "schedule",
+    "taylor_importance",
 ]
