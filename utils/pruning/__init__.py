@@ -11,6 +11,7 @@ from utils.pruning.exclusion import EXCLUSIONS, Exclusion, excluded_layers
 from utils.pruning.groups import Balance, ChannelGroups, channel_groups
 from utils.pruning.importance import gamma_importance
 from utils.pruning.keep import Keep
+from utils.pruning.latency_model import LatencyModel, LayerTable
 from utils.pruning.layer import layer_plan
 from utils.pruning.layer_channel import layer_channel_plan
 from utils.pruning.normal import normal_plan
@@ -25,10 +26,11 @@ from utils.pruning.threshold import ThresholdCut, threshold_cut
 
 __all__ = [
     "EXCLUSIONS", "FOLDS", "REDUCTIONS", "Balance", "CarriedOut", "ChannelGroups", "ClassScores", "CutGammas",
-    "Exclusion", "Fold", "FoldName", "Keep", "LayerWidth", "Limit", "NetworkCost", "Offset", "Plan", "PruningSummary",
-    "Reduction", "ResidualBlock", "ThresholdCut", "activation_offset", "apply_plan", "carried_out", "channel_groups",
-    "check_kept", "completed", "composed", "cut_gammas", "excluded_layers", "gamma_importance", "keep_everything",
-    "kept_classes", "layer_channel_plan", "layer_plan", "masked_weights", "normal_plan", "plan_of", "plan_within",
-    "planned_network", "remarks", "rescued_layers", "residual_blocks", "shortcut_plan", "slim_plan",
-    "sparsity_remark", "stand_ins", "summarize", "threshold_cut", "why_block_stays",
+    "Exclusion", "Fold", "FoldName", "Keep", "LatencyModel", "LayerTable", "LayerWidth", "Limit", "NetworkCost",
+    "Offset", "Plan", "PruningSummary", "Reduction", "ResidualBlock", "ThresholdCut", "activation_offset",
+    "apply_plan", "carried_out", "channel_groups", "check_kept", "completed", "composed", "cut_gammas",
+    "excluded_layers", "gamma_importance", "keep_everything", "kept_classes", "layer_channel_plan", "layer_plan",
+    "masked_weights", "normal_plan", "plan_of", "plan_within", "planned_network", "remarks", "rescued_layers",
+    "residual_blocks", "shortcut_plan", "slim_plan", "sparsity_remark", "stand_ins", "summarize", "threshold_cut",
+    "why_block_stays",
 ]

@@ -36,7 +36,7 @@ def taylor_importance(network: Network, weights: Weights, batches: Iterable[tupl
     set_weights(model, weights)
     model.eval().to(device)
     recipe = recipe_of(network)
-    loss = loss_of_network(network, hyperparameters(network, recipe).to_dict(), recipe)
+    loss = loss_of_network(network, hyperparameters(network, recipe).as_dict(), recipe)
     norms = {layer.section.index: layer.bn for layer in model.layers
              if isinstance(layer, ConvolutionalLayer) and layer.bn is not None and layer.shared_with is None}
     scores = {index: torch.zeros(len(norm.weight), dtype=torch.float64) for index, norm in norms.items()}
