@@ -95,5 +95,6 @@ def test_what_a_strategy_cuts_computes_what_it_masked(cfg, tmp_path):
         assert all(isinstance(network.layers[i].rule, Same) and plan.blocks for i in worked_out.approximate_layers), name
         write_cfg(tmp_path / "cut.cfg", smaller)
         write_weights(tmp_path / "cut.weights", smaller, cut, seen=0)
+        assert (tmp_path / "cut.weights").stat().st_size == 20 + 4 * smaller.parameters
         report = verify_pair(tmp_path / "cut.cfg", tmp_path / "cut.weights", None, ["opencv"])
         assert report.status != "differs", (name, str(report))

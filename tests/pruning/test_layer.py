@@ -121,7 +121,7 @@ def test_a_gamma_that_is_no_number_is_refused_with_its_place():
 
 
 @settings(max_examples=20)
-@given(network=networks(blocks=("residual", "convolution", "depthwise", "concat")), seed=st.integers(0, 99),
+@given(network=networks(blocks=("residual", "convolution", "depthwise", "concat"), normalized=True), seed=st.integers(0, 99),
        percent=st.sampled_from([0, 0.5, 0.95]), least=st.integers(0, 1), data=st.data())
 def test_as_many_blocks_go_as_were_asked_for_and_so_many_stay(network, seed, percent, least, data):
     stages = Counter(block.stage for block in residual_blocks(network))

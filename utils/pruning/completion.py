@@ -72,7 +72,7 @@ def _keep_at_least(goal: int, vector: np.ndarray, kept: np.ndarray, scores: np.n
 
 def _leave_fast_path(network: Network, groups: ChannelGroups, kept: np.ndarray, scores: np.ndarray) -> None:
     """Widen what the source of an overread shortcut reads, or the sum, by one class."""
-    for layer, _ in overread_shortcuts(network, groups, kept):
+    for layer, _ in overread_shortcuts(network, lambda index: int(kept[groups.vector(index)].sum())):
         source = network.layers[layer.inputs[1]]
         read, total = groups.vector(source.inputs[0]), groups.vectors[layer.index]
         dropped = np.array([], dtype=np.intp)

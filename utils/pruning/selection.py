@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
 
@@ -89,7 +89,7 @@ def check_kept(network: Network, groups: ChannelGroups, kept: np.ndarray, remove
             raise PlanError(layer.where, f"the plan keeps {', '.join(map(str, counts))} channels in the "
                             f"{balance.blocks} blocks that layer {layer.index} ([{layer.kind}] groups="
                             f"{balance.blocks}) cuts apart", "keep equally many in each block")
-    for layer, widths in overread_shortcuts(network, groups, kept):
+    for layer, widths in overread_shortcuts(network, lambda index: int(kept[groups.vector(index)].sum())):
         if layer.index in removed:
             continue
         raise PlanError(layer.where, f"with this plan the shortcut adds a source of {widths[0]} channels to a sum of "
@@ -97,13 +97,15 @@ def check_kept(network: Network, groups: ChannelGroups, kept: np.ndarray, remove
                         "it reads past the end", "keep one channel more, or one less, of that input")
 
 
-def overread_shortcuts(network: Network, groups: ChannelGroups,
-                       kept: np.ndarray) -> Iterator[tuple[Layer, tuple[int, int]]]:
-    """Shortcuts of unequal widths that the plan would turn into ones that Darknet computes wrongly.
+def overread_shortcuts(network: Network, channels: Callable[[int], int]) -> Iterator[tuple[Layer, tuple[int, int]]]:
+    """Shortcuts of unequal widths that other widths would turn into ones that Darknet computes wrongly.
 
     Darknet takes a shortcut's fast path when the source's *input* has the shape of the sum, and then reads past the
     end of a narrower source (shortcut_layer.c forward_shortcut_layer); `Network` refuses such cfgs.
     Gives the layer and (channels of the source, channels of the sum).
+
+    Args:
+        channels: how many the output of a layer is to have, or the network's input for IMAGE.
     """
     for layer in network.layers:
         if layer.kind != "shortcut" or len(layer.inputs) != 2 or layer.options.weights_type != "none":
@@ -114,9 +116,8 @@ def overread_shortcuts(network: Network, groups: ChannelGroups,
         read = source.input_shapes[0]
         if (read.height, read.width) != (layer.shape.height, layer.shape.width):
             continue
-        total = int(kept[groups.vectors[layer.index]].sum())
-        own = int(kept[groups.vectors[source.index]].sum())
-        if own < total == int(kept[groups.vector(source.inputs[0])].sum()):
+        own, total = channels(source.index), channels(layer.index)
+        if own < total == channels(source.inputs[0]):
             yield layer, (own, total)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from utils.darknet import IMAGE, Concat, Fresh, Layer, Network, Same, Slice, Tied, Weights
 from utils.pruning.groups import ChannelGroups, channel_groups
+from utils.pruning.selection import overread_shortcuts
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -42,13 +43,13 @@ def with_spare_channels(network: Network, weights: Weights, groups: ChannelGroup
     """Add a channel to what each of these layers gives, where its width is free; None if it is nowhere.
 
     read: layers whose output needs a spare channel. A width is free if all layers that share it share it whole, and
-    no grouped convolution or route cuts it into blocks.
+    no grouped convolution or route cuts it into blocks, and no shortcut would be read past its end.
     """
     producers: set[int] = set()
     for index in dict.fromkeys(read):
-        sets = [found for found in _sets_of(groups, index) if _spares(network, found) is not None]
-        if sets and not any(found <= producers for found in sets):
-            producers |= sets[0]
+        sets = _sets_of(groups, index)
+        if not any(found <= producers for found in sets):
+            producers |= next((found for found in sets if _spares(network, producers | found) is not None), set())
     spares = _spares(network, producers)
     if not producers or spares is None:
         return None
@@ -104,7 +105,9 @@ def _spares(network: Network, producers: Collection[int]) -> list[np.ndarray] | 
                 if touched:
                     return None
                 found.append(np.zeros(layer.shape.channels, dtype=bool))
-    return found
+    widths = [len(spares) for spares in found]
+    overread = overread_shortcuts(network, lambda index: network.net.channels if index == IMAGE else widths[index])
+    return None if any(overread) else found
 
 
 def _options(layer: Layer, spares: list[np.ndarray]) -> dict[str, str]:
