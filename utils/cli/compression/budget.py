@@ -48,7 +48,7 @@ class Budget:
             weight = 1 / self._cost(quantity)[1](self._network)
             if quantity == "latency":
                 marginal = self.latency.marginal_ms(network)
-                result.append((lambda layer, filters, channels, marginal=marginal: marginal[layer.index], weight))
+                result.append((lambda layer, filters, channels, marginal=marginal: marginal.get(layer.index, (0.0, 0.0)), weight))
             elif quantity == "gflops":
                 result.append(("macs", 1 / self._network.macs))
             else:
@@ -73,7 +73,13 @@ def _latency_model(args: argparse.Namespace, network: Network) -> LatencyModel:
     from utils.cli.progress import progress_bar
     from utils.deploy import measure_latency_model
 
-    with progress_bar("timing layers", None, unit="measurement", quiet=args.quiet) as advance:
-        model = measure_latency_model(network, args.engine, threads=args.threads, advance=advance)
+    done = 0
+    with progress_bar("timing layers", None, unit="table", quiet=args.quiet) as advance:
+        def progress(now: int, total: int) -> None:
+            nonlocal done
+            advance(now - done, f"of {total}")
+            done = now
+
+        model = measure_latency_model(network, args.engine, threads=args.threads, progress=progress)
     _logger.info("%s takes %.2f ms for one image in %s", network.path, model.measured_ms, args.engine)
     return model
