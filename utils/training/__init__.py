@@ -1,5 +1,6 @@
 """Training and judging networks. Here: evaluation with any engine, detection in pictures; the loop is in trainer.py."""
 
+from utils.training.activation_statistics import activation_statistics
 from utils.training.agreement import agreement, detections_as_labels
 from utils.training.channel_means import channel_means
 from utils.training.compression import Compressor, Round, schedule
@@ -22,6 +23,7 @@ __all__ = [
     "Round",
     "Sampling",
     "Selection",
+    "activation_statistics",
     "agreement",
     "channel_means",
     "detections_as_labels",
