@@ -12,7 +12,7 @@ kernel are taken to see independent places.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from utils.pruning.statistics import ActivationStatistics
 from utils.pruning.summand import carried_variances
 
 _REFRESH = 50  # times that costs are worked out anew on the way
+_WAITING = 64  # outer products that are multiplied at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,46 +52,99 @@ def elimination_order(network: Network, weights: Weights, groups: ChannelGroups,
     return tuple(_Elimination(network, weights, groups, removable, statistics, units, exponent, blocks, ridge).steps())
 
 
-@dataclass(frozen=True, eq=False)
 class _Source:
     """A list of channels that convolutions read, or one block of it.
 
-    classes: of its positions, (C,). precision: inverse of its covariance, (C, C); rows and columns of channels that went are
-    0. energies: for each reader the sum over filters and taps of W'W, each filter in units of its response, (C, C). losses:
-    for each position what all readers together would lose without it, (C,).
+    Attributes:
+        layer, start: the source, and its first channel here.
+        classes: of its channels, (C,).
+        readers: for each reader the sum over filters and taps of W'W, each filter in units of its response.
+        losses: what all readers together would lose without the class of each channel, (C,), in equal parts where a class
+            stands here several times; 0 where it went.
     """
 
-    layer: int
-    start: int
-    classes: np.ndarray
-    precision: np.ndarray
-    energies: dict[int, np.ndarray] = field(default_factory=dict)
-    losses: np.ndarray = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "losses", np.zeros(len(self.classes)))
+    def __init__(self, layer: int, start: int, classes: np.ndarray, precision: np.ndarray) -> None:
+        self.layer, self.start, self.classes = layer, start, classes
+        self.readers: dict[int, _Downdated] = {}
+        self.losses = np.zeros(len(classes))
+        self._there = np.ones(len(classes), dtype=bool)
+        self._members = _members(classes)
+        self._precision = _Downdated(precision, self._members)
 
     @property
     def energy(self) -> np.ndarray:
-        """Of all readers, for each position, (C,)."""
-        return sum((energy.diagonal() for energy in self.energies.values()), np.zeros(len(self.classes)))
+        """Of all readers, for each channel, (C,)."""
+        energy = np.zeros(len(self.classes))
+        for number, members in enumerate(self._members):
+            energy[members] = self._energies(number).diagonal(axis1=1, axis2=2)
+        return energy
 
-    def lose(self, position: int) -> None:
-        """The channel at `position` goes: the others take over its part in each reader's kernel."""
-        share = self.precision[:, position] / self.precision[position, position]
-        for energy in self.energies.values():
-            own = energy[:, position].copy()
-            energy -= np.outer(own - own[position] * share, share)
-            energy -= np.outer(share, own)
-        self.precision[...] -= np.outer(share, self.precision[position])
-        for matrix in (self.precision, *self.energies.values()):
-            matrix[position] = matrix[:, position] = 0
+    def read_by(self, layer: int, energy: np.ndarray) -> None:
+        """Add a reader; energy: (C, C)."""
+        self.readers[layer] = _Downdated(energy, self._members)
+
+    def lose(self, positions: np.ndarray) -> None:
+        """The channels at these positions go: the others take over their part in each reader's kernel."""
+        for position in positions:
+            row = self._precision.row(position) * self._there
+            share = row / row[position]
+            self._there[position] = False
+            self._precision.subtract(share, row / 2)
+            for energy in self.readers.values():
+                own = energy.row(position)
+                energy.subtract(share, own - own[position] / 2 * share)
         self.measure()
 
     def measure(self) -> None:
-        """Work out the losses."""
-        given_others = self.precision.diagonal()
-        self.losses[...] = np.divide(self.energy, given_others, out=np.zeros(len(given_others)), where=given_others > 0)
+        """Work out the losses: the trace of energy / precision over the places of each class, as all of them go at once."""
+        self.losses[:] = 0
+        for number, members in enumerate(self._members):
+            there = self._there[members[:, 0]]
+            precision, energy = self._precision.blocks[number][there], self._energies(number)[there]
+            ratio = energy / precision if members.shape[1] == 1 else np.linalg.solve(precision, energy)
+            self.losses[members[there]] = (np.trace(ratio, axis1=1, axis2=2) / members.shape[1])[:, None]
+
+    def _energies(self, number: int) -> np.ndarray:
+        members = self._members[number]
+        return sum((energy.blocks[number] for energy in self.readers.values()), np.zeros((*members.shape, members.shape[1])))
+
+
+def _members(classes: np.ndarray) -> list[np.ndarray]:
+    """The places of each class, (n, times) for all that stand there equally often."""
+    _, number, times = np.unique(classes, return_inverse=True, return_counts=True)
+    order = np.argsort(number, kind="stable")
+    return [order[times[number[order]] == count].reshape(-1, count) for count in np.unique(times)]
+
+
+class _Downdated:
+    """A symmetric matrix of which outer products are subtracted, now and then many at once.
+
+    blocks: for each array of members, (n, times), the entries between the places of each, (n, times, times); up to date.
+    """
+
+    def __init__(self, matrix: np.ndarray, members: list[np.ndarray]) -> None:
+        self._matrix, self._members = matrix, members
+        self.blocks = [matrix[places[:, :, None], places[:, None, :]] for places in members]
+        self._left, self._right = np.zeros((2, _WAITING, len(matrix)))
+        self._waiting = 0
+
+    def row(self, position: int) -> np.ndarray:
+        """One row, (C,)."""
+        left, right = self._left[:self._waiting], self._right[:self._waiting]
+        return self._matrix[position] - left[:, position] @ right - right[:, position] @ left
+
+    def subtract(self, s: np.ndarray, u: np.ndarray) -> None:
+        """Subtract s u' + u s'."""
+        for block, places in zip(self.blocks, self._members, strict=True):
+            product = s[places][:, :, None] * u[places][:, None, :]
+            block -= product + product.transpose(0, 2, 1)
+        self._left[self._waiting], self._right[self._waiting] = s, u
+        self._waiting += 1
+        if self._waiting == _WAITING:
+            product = self._left.T @ self._right
+            self._matrix -= product
+            self._matrix -= product.T
+            self._waiting = 0
 
 
 class _Elimination:
@@ -101,10 +155,8 @@ class _Elimination:
                  ridge: float) -> None:
         self._network, self._groups, self._units, self._exponent = network, groups, units, exponent
         self._sources = _sources(network, weights, groups, statistics, ridge)
-        self._worth = np.zeros(groups.count)
         self._places: dict[int, list[tuple[_Source, np.ndarray]]] = {}
         for source in self._sources:
-            np.add.at(self._worth, source.classes, source.losses)
             for class_id in np.unique(source.classes):
                 self._places.setdefault(int(class_id), []).append((source, np.flatnonzero(source.classes == class_id)))
         self._kept = np.ones(groups.count, dtype=bool)
@@ -117,37 +169,45 @@ class _Elimination:
     def steps(self) -> Iterator[Step]:
         every = max(1, int(self._left.sum()) // _REFRESH)
         number = 0
-        while self._left.any():
+        while True:
             if number % every == 0:
-                cost = np.maximum(self._class_costs(), 1e-12) ** self._exponent
+                worth, cost = self._worth(), np.maximum(self._class_costs(), 1e-12) ** self._exponent
                 candidates = [(self._block_worth(block, carried) / self._block_cost(block) ** self._exponent, index)
                               for index, (block, carried) in enumerate(self._blocks) if block.shortcut not in self._gone]
                 best_block = min(candidates, default=(np.inf, -1))
             number += 1
-            scores = np.where(self._left, self._worth / cost, np.inf)
+            scores = np.where(self._left, worth / cost, np.inf)
             chosen = int(scores.argmin())
             if best_block[0] < scores[chosen]:
                 block, _ = self._blocks.pop(best_block[1])
                 self._lose_block(block)
                 yield Step(block=block.shortcut)
-                number, best_block = 0, (np.inf, -1)
+                number = 0
                 continue
+            if not self._left[chosen]:
+                return
             self._left[chosen] = self._kept[chosen] = False
             for source, positions in self._places[chosen]:
                 before = source.losses.copy()
-                for position in positions:
-                    source.lose(int(position))
-                np.add.at(self._worth, source.classes, source.losses - before)
+                source.lose(positions)
+                np.add.at(worth, source.classes, source.losses - before)
             yield Step(class_id=chosen)
+
+    def _worth(self) -> np.ndarray:
+        """What all readers would lose without each class, (groups.count,)."""
+        worth = np.zeros(self._groups.count)
+        for source in self._sources:
+            np.add.at(worth, source.classes, source.losses)
+        return worth
 
     def _class_costs(self) -> np.ndarray:
         return sum(weight * class_costs(self._network, self._groups, self._kept, unit, self._gone)
                    for unit, weight in self._units)
 
     def _block_cost(self, block: ResidualBlock) -> float:
-        widths = [layer for layer in map(self._network.layers.__getitem__, block.branch) if layer.kind == "convolutional"]
+        left = [self._network.layers[index] for index in block.branch if index not in self._gone]
         return max(1e-12, sum(weight * layer_cost(layer, self._groups, self._kept, unit)
-                              for layer in widths for unit, weight in self._units))
+                              for layer in left if layer.kind == "convolutional" for unit, weight in self._units))
 
     def _block_worth(self, block: ResidualBlock, carried: dict[int, np.ndarray]) -> float:
         """What those that read the sum would lose without the branch, the other channels not helping."""
@@ -162,12 +222,9 @@ class _Elimination:
         """The branch's convolutions read nothing any more, and channels that only they make are nobody's."""
         self._gone |= set(block.layers)
         for source in self._sources:
-            if source.energies.keys() & self._gone:
-                before = source.losses.copy()
-                for layer in source.energies.keys() & self._gone:
-                    del source.energies[layer]
-                source.measure()
-                np.add.at(self._worth, source.classes, source.losses - before)
+            for layer in source.readers.keys() & self._gone:
+                del source.readers[layer]
+            source.measure()
         made = {int(c) for layer in self._network.layers if layer.index not in self._gone
                 for c in self._groups.vectors[layer.index]}
         inside = {int(c) for layer in block.layers for c in self._groups.vectors[layer]}
@@ -184,12 +241,14 @@ def _sources(network: Network, weights: Weights, groups: ChannelGroups, statisti
             continue
         blocks, source = layer.options.groups, layer.inputs[0]
         vectors = groups.vector(source).reshape(blocks, -1)
-        for block, (rows, classes) in enumerate(zip(np.split(_scaled(layer, weights, statistics, importance[layer.index]), blocks), vectors, strict=True)):
+        kernels = np.split(_scaled(layer, weights, statistics, importance[layer.index]), blocks)
+        for block, (rows, classes) in enumerate(zip(kernels, vectors, strict=True)):
             key, start = (source, blocks, block), block * len(classes)
             if key not in found:
                 own = slice(start, start + len(classes))
                 found[key] = _Source(source, start, classes, _inverse(statistics.covariances[source][own, own], ridge))
-            found[key].energies[layer.index] = np.einsum("oikl,ojkl->ij", rows, rows, optimize=True)
+            taps = rows.transpose(1, 0, 2, 3).reshape(len(classes), -1)
+            found[key].read_by(layer.index, taps @ taps.T)
     for source in found.values():
         source.measure()
     return list(found.values())

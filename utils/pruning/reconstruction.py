@@ -30,7 +30,8 @@ class Positions:
 
     def missed(self, kernel: np.ndarray, intercept: np.ndarray) -> float:
         """Share of the targets' variance that `kernel` (groups, o, d) and `intercept` (groups, o) miss; 0 is perfect."""
-        given = np.einsum("mgd,god->mgo", self.inputs, kernel, optimize=True) + intercept
+        kernel = kernel.astype(self.inputs.dtype, copy=False)
+        given = np.matmul(self.inputs.transpose(1, 0, 2), kernel.transpose(0, 2, 1)).transpose(1, 0, 2) + intercept
         total = float(np.square(self.targets - self.targets.mean(axis=0)).sum())
         error = float(np.square(self.targets - given).sum())
         return error / total if total > 0 else float(error > 0)
@@ -55,9 +56,9 @@ class Moments:
         """In float64."""
         x, y = positions.inputs.astype(np.float64), positions.targets.astype(np.float64)
         input_mean, target_mean = x.mean(axis=0), y.mean(axis=0)
-        x, y = x - input_mean, y - target_mean
-        return cls(np.einsum("mgd,mge->gde", x, x, optimize=True) / len(x),
-                   np.einsum("mgd,mgo->gdo", x, y, optimize=True) / len(x), input_mean, target_mean, len(x))
+        x, y = (x - input_mean).transpose(1, 0, 2), (y - target_mean).transpose(1, 0, 2)
+        turned, count = x.transpose(0, 2, 1), len(positions.inputs)
+        return cls(turned @ x / count, turned @ y / count, input_mean, target_mean, count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,18 +97,22 @@ def corrected(moments: Moments, held_out: Positions, kernel: np.ndarray,
               ridges: Sequence[float] = RIDGES) -> Correction:
     """Solve with several penalties and take the one that misses least on positions that had no part in the solution.
 
-    Where none is better than the kernel as it is, only the intercept is corrected.
+    Where none is better than the kernel as it is, only the intercept is corrected. A penalty that misses more than the one
+    before it is the last: to solve is what costs time, and smaller ones would only fit chance closer.
 
     Args:
-        kernel: the kept kernel, (groups, o, d).
+        kernel: the kept kernel, (groups, o, d). ridges: the largest first.
     """
     intercept = _intercept(moments, kernel)
     before = held_out.missed(kernel, intercept)
-    best = Correction(kernel, intercept, before, before, np.inf)
+    best, last = Correction(kernel, intercept, before, before, np.inf), np.inf
     for ridge in ridges:
         new, intercept = solved(moments, kernel, ridge)
         residual = held_out.missed(new, intercept)
-        if np.isfinite(residual) and residual < best.residual:
+        if not residual < last:
+            break
+        last = residual
+        if residual < best.residual:
             best = Correction(new, intercept, residual, before, ridge)
     return best
 

@@ -53,25 +53,26 @@ class Lane:
         return output
 
 
-def blocks_at(networks: Sequence[Network], images: int, block: int, budget: int) -> list[int]:
+def blocks_at(networks: Sequence[Network], blocks: int, images: int, budget: int) -> list[int]:
     """How many blocks of images to have at each layer of the first network, so that all maps fit; never fewer than before.
 
     Args:
-        networks: those that run beside each other, the later ones no larger than the first.
-        images: how many there are. block: images per block. budget: of all maps together, in bytes.
+        networks: those that run beside each other, the later ones the first without some of its layers.
+        blocks: how many there are. images: per block. budget: of all maps together, in bytes.
 
     Returns:
-        One number per layer, at least 2: a bound that is too small for two blocks is exceeded.
+        One number per layer, at least 2: a budget that is too small for two blocks is exceeded.
     """
-    per_image = [0] * len(networks[0].layers)
+    count = len(networks[0].layers)
+    numbers = [0] * count
     for network in networks:
-        for index, numbers in enumerate(_live_numbers(network)):
-            per_image[min(index, len(per_image) - 1)] += 4 * numbers
-    most, total = [], -(-images // block)
-    smallest = total
-    for size in reversed(per_image):
-        smallest = min(smallest, max(2, budget // max(1, size * block)))
-        most.append(min(total, smallest))
+        live, missing = _live_numbers(network), count - len(network.layers)
+        for index in range(count):
+            numbers[index] += max(live[max(0, index - missing):index + 1])
+    most, smallest = [], blocks
+    for size in reversed(numbers):
+        smallest = min(smallest, max(2, budget // (4 * size * images)))
+        most.append(smallest)
     return most[::-1]
 
 

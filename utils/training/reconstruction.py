@@ -25,7 +25,7 @@ from utils.pruning.selection import chosen_blocks, removed_layers
 from utils.training.lockstep import Lane, blocks_at, on_device
 
 IMAGES_PER_BLOCK = 4
-_HELD_OUT_EVERY = 4  # of the blocks, one is not used to solve anything
+_HELD_OUT_EVERY = 4  # of so many images, one is not used to solve anything
 
 Advance = Callable[..., None]
 
@@ -69,8 +69,7 @@ def reconstructed(network: Network, weights: Weights, plan: Plan, images: np.nda
     """Carry a plan out and repair what is left; a plan that keeps everything changes nothing.
 
     Args:
-        images: (N, C, H, W) float32 in [0, 1], at the network's size, 2 or more; their order does not matter much, but a
-            quarter of them, evenly spread, is held out.
+        images: (N, C, H, W) float32 in [0, 1], at the network's size, 2 or more. Of every four the second is held out.
         start: the new network as it is before the repair, for example from an earlier round; None cuts it from the old one.
         advance: called with 1 after each layer of the old network.
 
@@ -104,21 +103,20 @@ class _Run:
         self._shared = {layer.options.share_index for layer in network.layers
                         if getattr(layer.options, "share_index", None) is not None}
         self._generator = np.random.default_rng(sampling.seed)
-        self._blocks = 0
+        self._blocks: list[_Block] = []
         self._corrections: dict[int, Correction] = {}
         self._heads: list[float] = []
 
     def through(self, images: np.ndarray, advance: Advance) -> Reconstruction:
-        size = max(1, min(IMAGES_PER_BLOCK, len(images) // 2))
-        chunks = [images[start:start + size] for start in range(0, len(images), size)]
-        schedule = blocks_at((self._network, self._smaller), len(images), size, self._sampling.memory)
+        blocks = _blocks(len(images))
+        schedule = blocks_at((self._network, self._smaller), len(blocks), IMAGES_PER_BLOCK, self._sampling.memory)
         with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             for layer in self._network.layers:
-                while self._blocks < schedule[layer.index]:
-                    block = on_device(chunks[self._blocks], self._device)
+                while len(self._blocks) < schedule[layer.index]:
+                    self._blocks.append(blocks[len(self._blocks)])
+                    block = on_device(images[self._blocks[-1].images], self._device)
                     self._old.join(block, layer.index)
                     self._new.join(block, self._place.get(layer.index, self._next_place(layer.index)))
-                    self._blocks += 1
                 self._layer(layer)
                 advance(1)
         repaired = get_weights(self._new.model.cpu())
@@ -135,45 +133,46 @@ class _Run:
             self._heads.append(self._missed_at_head(index, place))
         repaired = place is not None and self._is_repaired(layer)
         sample = _Sample(self._new.model.layers[place], self._kept[index], self._quota(), self._generator) if repaired else None
-        for block in range(self._blocks):
+        for number, block in enumerate(self._blocks):
             if sample is None:
-                self._old.step(block, index)
+                self._old.step(number, index)
                 continue
             module = self._old.model.layers[index]
-            before_norm = module.convolved(self._old.inputs(block, index)[0])
-            sample.add(self._new.inputs(block, place)[0], before_norm, held_out=_is_held_out(block))
-            self._old.put(block, index, module.finished(before_norm))
+            before_norm = module.convolved(self._old.inputs(number, index)[0])
+            sample.add(self._new.inputs(number, place)[0], before_norm, held_out=block.held_out)
+            self._old.put(number, index, module.finished(before_norm))
         if place is None:
             return
         if sample is not None:
             self._corrections[index] = _correct(self._new.model.layers[place], self._old.model.layers[index],
                                                 self._kept[index], *sample.result())
-        for block in range(self._blocks):
-            self._new.step(block, place)
+        for number in range(len(self._blocks)):
+            self._new.step(number, place)
 
     def _is_repaired(self, layer: Layer) -> bool:
         return (layer.kind == "convolutional" and layer.index in self._touched and len(layer.stored) == len(layer.arrays)
                 and layer.index not in self._shared and layer.options.share_index is None)
 
     def _quota(self) -> tuple[int, int]:
-        """Positions to take from each block: of those that solve, and of those that are held out."""
-        held_out = sum(map(_is_held_out, range(self._blocks)))
-        return (-(-self._sampling.positions // (self._blocks - held_out)), -(-self._sampling.held_out // held_out))
+        """Positions to take from each image: of those that solve, and of those that are held out."""
+        held_out = sum(len(block.images) for block in self._blocks if block.held_out)
+        others = sum(len(block.images) for block in self._blocks) - held_out
+        return -(-self._sampling.positions // others), -(-self._sampling.held_out // held_out)
 
     def _missed_at_head(self, index: int, place: int) -> float:
         """Share of the variance of what a head reads that the new network misses, per channel, on held-out images."""
-        error = total = 0.0
-        for block in filter(_is_held_out, range(self._blocks)):
-            old, new = (lane.inputs(block, at)[0].double() for lane, at in ((self._old, index), (self._new, place)))
-            error += float((old - new).square().sum())
-            total += float((old - old.mean(dim=(0, 2, 3), keepdim=True)).square().sum())
+        held_out = [number for number, block in enumerate(self._blocks) if block.held_out]
+        old, new = (torch.cat([lane.inputs(number, at)[0] for number in held_out]).double()
+                    for lane, at in ((self._old, index), (self._new, place)))
+        error = float((old - new).square().sum())
+        total = float((old - old.mean(dim=(0, 2, 3), keepdim=True)).square().sum())
         return error / total if total > 0 else float(error > 0)
 
 
 class _Sample:
     """Positions of one convolution's output: what the new network reads there, and what the old one gave.
 
-    module: of the new network. kept: those of the old filters that are left. quota: positions per block, see `_quota`.
+    module: of the new network. kept: those of the old filters that are left. quota: positions per image, see `_quota`.
     """
 
     def __init__(self, module: ConvolutionalLayer, kept: Tensor, quota: tuple[int, int],
@@ -185,13 +184,13 @@ class _Sample:
     def add(self, x: Tensor, y: Tensor, *, held_out: bool) -> None:
         """x: (N, C, H, W) of the new network. y: (N, filters, H', W') of the old one, before batch norm."""
         count = y.shape[0] * y.shape[2] * y.shape[3]
-        wanted = min(count, self._quota[held_out])
+        wanted = min(count, self._quota[held_out] * len(y))
         chosen = torch.from_numpy(np.sort(self._generator.choice(count, wanted, replace=False))).to(x.device)
         targets = y.permute(0, 2, 3, 1).reshape(count, -1)[chosen][:, self._kept]
         groups = self._module.groups
         inputs = patches(x, self._module, chosen, tuple(y.shape[2:])).reshape(wanted, groups, -1)
         targets = targets.reshape(wanted, groups, -1)
-        if not torch.isfinite(targets).all():
+        if not (torch.isfinite(targets).all() and torch.isfinite(inputs).all()):
             raise DataError(self._module.section.where, "computes numbers that are NaN or infinite on the calibration images",
                             "take weights from before the training diverged, or other images")
         if held_out:
@@ -282,8 +281,21 @@ def _touched(network: Network, gone: Collection[int], groups: ChannelGroups, kep
     return touched
 
 
-def _is_held_out(block: int) -> bool:
-    return block % _HELD_OUT_EVERY == 1
+@dataclass(frozen=True)
+class _Block:
+    """Indices of images that pass a layer together, and whether all of them are held out."""
+
+    images: list[int]
+    held_out: bool
+
+
+def _blocks(count: int) -> list[_Block]:
+    """Images 1, 5, 9 ... are held out; blocks of both kinds follow each other so that the first two are one of each."""
+    blocks = []
+    for held_out in (False, True):
+        images = [image for image in range(count) if (image % _HELD_OUT_EVERY == 1) == held_out]
+        blocks += [_Block(images[start:start + IMAGES_PER_BLOCK], held_out) for start in range(0, len(images), IMAGES_PER_BLOCK)]
+    return sorted(blocks, key=lambda block: (block.images[0], block.held_out))
 
 
 def _model(network: Network, weights: Weights, device: torch.device) -> Darknet:
