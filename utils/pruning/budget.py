@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -66,10 +67,19 @@ def plan_within(network: Network, order: Sequence[Step], limits: Sequence[Limit]
     if not meets(len(order)):
         smallest = planned_network(network, plan(len(order)))
         missed = max(limits, key=lambda limit: limit.excess(smallest))
+        reached = _rounded_up(missed.cost(smallest))
         raise TargetError(network.path, f"cannot be brought to {missed.most:.6g} {missed.name}: with a channel left in each "
-                          f"layer it still has {missed.cost(smallest):.6g}", f"ask for {missed.cost(smallest):.6g} or more")
+                          f"layer it still has {reached}", f"ask for {reached} or more")
     low, high = 0, len(order)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if meets(middle) else (middle, high)
     return plan(high)
+
+
+def _rounded_up(number: float) -> str:
+    """Short, and no less than the number: who asks for it gets it."""
+    if number >= 1000:
+        return str(math.ceil(number))
+    unit = 10.0 ** (math.floor(math.log10(number)) - 4) if number > 0 else 1.0
+    return f"{math.ceil(number / unit) * unit:.5g}"

@@ -33,6 +33,9 @@ def class_costs(network: Network, groups: ChannelGroups, kept: np.ndarray, unit:
         makes, reads = channel_savings(layer, int(kept[made].sum()), int(kept[read].sum()), unit)
         np.add.at(costs, made, makes)
         np.add.at(costs, read, reads)
+        if reads:
+            both = np.bincount(made, minlength=groups.count) * np.bincount(read, minlength=groups.count)
+            costs -= both * reads / max(1, kept[made].sum())  # these weights go once, not twice
     return costs
 
 

@@ -9,6 +9,7 @@ from utils.errors import PlanError
 from utils.pruning.keep import Keep
 from utils.pruning.plan import Plan
 from utils.pruning.selection import chosen_blocks, removed_layers
+from utils.pruning.surgery import planned_network
 
 
 def composed(network: Network, first: Plan, second: Plan) -> Plan:
@@ -18,19 +19,18 @@ def composed(network: Network, first: Plan, second: Plan) -> Plan:
     `first` must have been carried out without them.
 
     Raises:
-        PlanError: `first` belongs to another network, or `second` names layers or widths that the first did not leave.
+        PlanError: `first` belongs to another network, or `second` to another one than the first leaves; or `second` removes
+            a residual block that only became one when the first had removed another inside it.
     """
-    if first.fingerprint != network.fingerprint:
-        raise PlanError(network.path, "is not the network that the first plan was made for", "give its own network")
+    if planned_network(network, first).fingerprint != second.fingerprint:
+        raise PlanError(network.path, "becomes another network by the first plan than the second was made for",
+                        "give two plans that follow each other")
     gone = removed_layers(chosen_blocks(network, first.blocks))
     old_of = [layer.index for layer in network.layers if layer.index not in gone]
     keep = dict(first.keep)
     for place, kept in second.keep.items():
         index = old_of[place]
         before = first.keep.get(index, Keep.all(network.layers[index].shape.channels))
-        if len(before) != kept.filters:
-            raise PlanError(network.layers[index].where, f"the first plan leaves {len(before)} channels of layer {index}, the "
-                            f"second counts {kept.filters}", "give two plans that follow each other")
         keep[index] = Keep(before.filters, tuple(np.array(before.channels)[list(kept.channels)].tolist()))
     blocks = (*first.blocks, *(old_of[shortcut] for shortcut in second.blocks))
     gone = removed_layers(chosen_blocks(network, blocks))

@@ -8,7 +8,7 @@ from utils.darknet import Network, Slice
 from utils.pruning.blocks import ResidualBlock
 from utils.pruning.statistics import ActivationStatistics
 
-_PASS_ON = frozenset({"maxpool", "dropout", "local_avgpool", "upsample", "empty"})
+_PASS_ON = frozenset({"maxpool", "dropout", "local_avgpool", "empty"})
 
 
 def carried_variances(network: Network, block: ResidualBlock,
@@ -23,7 +23,8 @@ def carried_variances(network: Network, block: ResidualBlock,
         inputs = [carried.get(source) for source in layer.inputs]
         if all(one is None for one in inputs):
             continue
-        filled = [np.zeros(shape.channels) if one is None else one for one, shape in zip(inputs, layer.input_shapes, strict=True)]
+        filled = [np.zeros(shape.channels) if one is None else one
+                  for one, shape in zip(inputs, layer.input_shapes, strict=True)]
         if layer.kind == "shortcut" and layer.options.activation == "linear":
             total = filled[0].copy()
             for other in filled[1:]:
@@ -33,6 +34,8 @@ def carried_variances(network: Network, block: ResidualBlock,
         elif layer.kind == "route":
             blocks, block_id = (layer.rule.groups, layer.rule.group_id) if isinstance(layer.rule, Slice) else (1, 0)
             carried[layer.index] = np.concatenate([one.reshape(blocks, -1)[block_id] for one in filled])
+        elif layer.kind == "upsample":
+            carried[layer.index] = filled[0] * layer.options.scale**2
         elif layer.kind in _PASS_ON:
             carried[layer.index] = filled[0]
     return carried
