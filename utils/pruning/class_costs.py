@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from utils.darknet import Layer, Network, Same
 from utils.pruning.groups import ChannelGroups
 
 Savings = Callable[[Layer, int, int], tuple[float, float]]
-CostUnit = Literal["parameters", "macs"] | Savings
+UnitName = Literal["parameters", "macs"]
+COST_UNITS: tuple[UnitName, ...] = get_args(UnitName)
+CostUnit = UnitName | Savings
 """What to save: numbers in the file, multiply-adds, or anything else that is known of a convolution and its two widths."""
 
 
