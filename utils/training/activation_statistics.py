@@ -108,18 +108,23 @@ class _Variance:
 
 
 class _Covariance:
-    """Of rows (m, C), in float64."""
+    """Of rows (m, C), in float64 about the mean of the first ones."""
 
     def __init__(self) -> None:
-        self._count, self._sum, self._gram = 0, None, None
+        self._count, self._guess, self._sum, self._gram = 0, None, None, None
 
     def add(self, rows: Tensor) -> None:
         rows = rows.double()
-        self._sum = rows.sum(dim=0) + (0 if self._sum is None else self._sum)
-        gram = rows.T @ rows
-        self._gram = gram if self._gram is None else self._gram.add_(gram)
+        if self._guess is None:
+            self._guess = rows.mean(dim=0)
+            self._sum, self._gram = torch.zeros_like(self._guess), rows.new_zeros(rows.shape[1], rows.shape[1])
+        rows = rows - self._guess
+        self._sum += rows.sum(dim=0)
+        self._gram.addmm_(rows.T, rows)
         self._count += len(rows)
 
     def value(self) -> np.ndarray:
         mean = self._sum / self._count
-        return (self._gram / self._count - mean[:, None] * mean).cpu().numpy()
+        covariance = self._gram / self._count - mean[:, None] * mean
+        covariance.diagonal().clamp_(min=0)  # constant channels are 0 but for rounding
+        return covariance.cpu().numpy()

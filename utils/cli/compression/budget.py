@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from utils.pruning.orders import Units
 
 _logger = logging.getLogger(__name__)
+
+_WITHIN = 0.05  # what a limit that is met already counts as having to go; the logarithm of a ratio
 
 
 class Budget:
@@ -41,18 +44,21 @@ class Budget:
         return tuple(result)
 
     def units(self, network: Network) -> Units:
-        """What a cut of `network` should save: each targeted quantity in units of what the original has of it."""
-        quantities = dict.fromkeys(target.quantity for target in self._targets)
+        """What a cut of `network` should save: each targeted quantity by how far it still has to go.
+
+        A quantity that is within its limit counts a little: what others ask for should not be had at its cost.
+        """
         result = []
-        for quantity in quantities:
-            weight = 1 / self._cost(quantity)[1](self._network)
+        for target, limit in zip(self._targets, self.limits, strict=True):
+            quantity, distance = target.quantity, max(_WITHIN, math.log(limit.excess(network)))
+            weight = distance / limit.cost(self._network)
             if quantity == "latency":
                 marginal = self.latency.marginal_ms(network)
                 result.append((lambda layer, filters, channels, marginal=marginal: marginal.get(layer.index, (0.0, 0.0)), weight))
             elif quantity == "gflops":
-                result.append(("macs", 1 / self._network.macs))
+                result.append(("macs", distance / self._network.macs))
             else:
-                result.append(("parameters", 1 / self._network.parameters))
+                result.append(("parameters", distance / self._network.parameters))
         return tuple(result)
 
     def _cost(self, quantity: str) -> tuple[str, Callable[[Network], float]]:
