@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.generators import BLOCKS, networks, random_weights
+from tests.generators import networks, random_weights
 from tests.pruning.compared import small_network
 from tests.pruning.test_groups import conv
 from tests.pruning.test_offset import plan_without
@@ -15,6 +15,7 @@ from utils.darknet import Network
 from utils.errors import PlanError
 from utils.pruning import Plan, apply_plan, channel_groups, completed, keep_everything, plan_of, residual_blocks
 from utils.pruning.composition import composed
+from utils.pruning.selection import chosen_blocks, removed_layers
 
 RESIDUAL = conv(3) + conv(4, 3) + "[shortcut]; from=-3; activation=linear\n"
 
@@ -41,16 +42,29 @@ def same_pair(network: Network, first: Plan, second: Plan, middle: Network) -> N
         assert all(a[name].tobytes() == b[name].tobytes() for name in a)
 
 
-@settings(max_examples=50)
-@given(networks(blocks=sorted(set(BLOCKS) - {"grouped_convolution"})), st.integers(0, 2**32 - 2))
+def rules_of(network: Network, plan: Plan) -> list[type]:
+    gone = removed_layers(chosen_blocks(network, plan.blocks))
+    return [type(layer.rule) for layer in network.layers if layer.index not in gone]
+
+
+@settings(max_examples=60)
+@given(networks(), st.integers(0, 2**32 - 2))
 def test_the_composed_plan_does_what_both_do_after_each_other(network, seed):
-    """A grouped convolution of which one channel per group is left has become a depthwise one, so those are left out."""
     first = plan_with_blocks(network, seed)
     middle, _ = apply_plan(network, random_weights(network), first, "none")
     second = plan_with_blocks(middle, seed + 1)
-    new_blocks = {block.shortcut for block in residual_blocks(middle)}
-    assume(len(new_blocks) == len(residual_blocks(network)) - len(first.blocks) or not second.blocks)
+    assume(rules_of(network, first) == [type(layer.rule) for layer in middle.layers])
+    assume(len(residual_blocks(middle)) == len(residual_blocks(network)) - len(first.blocks) or not second.blocks)
     same_pair(network, first, second, middle)
+
+
+def test_what_only_the_smaller_network_can_do_is_refused():
+    """Of a depthwise convolution with two filters per channel an ordinary one is left when one channel is left."""
+    network = small_network(conv(2) + conv(4, 3, groups=2) + conv(5))
+    first = plan_without(network, {0: (1,), 1: (2, 3)})
+    middle, _ = apply_plan(network, random_weights(network), first)
+    with pytest.raises(PlanError, match="tied"):
+        apply_plan(network, random_weights(network), composed(network, first, plan_without(middle, {1: (0,)})))
 
 
 @pytest.mark.parametrize(("first_blocks", "second_blocks"), [((3,), (3,)), ((6,), (3,)), ((), (3, 6)), ((3, 6), ())])

@@ -18,6 +18,9 @@ def composed(network: Network, first: Plan, second: Plan) -> Plan:
     strategy and parameters are those of `second`. Carriers of the first cut are none of the network's own channels:
     `first` must have been carried out without them.
 
+    Limit: a grouped convolution with one channel per group left has become a depthwise one, and a depthwise one with one
+    channel left an ordinary one. If `second` removes what only these can lose, `kept_classes` refuses the composed plan.
+
     Raises:
         PlanError: `first` belongs to another network, or `second` to another one than the first leaves; or `second` removes
             a residual block that only became one when the first had removed another inside it.
