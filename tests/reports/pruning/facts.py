@@ -32,6 +32,7 @@ def made_up_facts(*, convolutions: int = 24, sweep: bool = True, blocks: bool = 
         "before": before, "after": after, "asked": {"channels that could go": 0.5},
         "reached": {"channels that could go": 0.48, "all channels": 0.47, "parameters": 0.76, "GFLOPs": 0.68},
         "fold": {"name": "exact", "approximate_layers": []},
+        "repair": {"name": "none", "images": 0, "missed_at_heads": None},
         "latency": {"engine": "torch", "threads": 2, "repeats": 20, "warmup": 3},
         "summary": {"widths": widths, "blocks": removed},
         "gammas": {"edges": edges.tolist(), "kept": large.tolist(), "removed": small.tolist(), "threshold": 0.0123,

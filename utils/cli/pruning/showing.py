@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from utils.pruning import Plan, PruningSummary
 
 
-def print_widths(summary: PruningSummary, plan: Plan, fold: str, approximate: int) -> None:
+def print_widths(summary: PruningSummary, plan: Plan, fold: str | None, approximate: int) -> None:
     """The layers that lose channels or go, and what of it is not exact."""
     from utils.reports import widths_table
 
