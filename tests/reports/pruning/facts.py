@@ -39,6 +39,7 @@ def made_up_facts(*, convolutions: int = 24, sweep: bool = True, blocks: bool = 
                    "smallest_kept": 0.021,
                    "largest_removed": 0.0071},
         "sweep": {"flag": "--global_percent", "max_drop": 0.01, "largest_within": 0.5, "chosen": 0.5,
+                  "knee": {"value": 0.7, "quality": "mAP@0.5", "limit": 0.03, "seen": True},
                   "uncut": {**before, "value": None}, "points": points} if sweep else None,
         "verification": {"status": "verified", "reason": "", "reference": "torch", "tolerance": 1e-4, "engines": [
             {"title": "OpenCV", "status": "verified", "reason": "", "heads": [head]},
