@@ -120,7 +120,7 @@ def test_the_smallest_within_the_drop_is_taken(rounds):
 
 def test_without_a_target_rounds_go_on_until_the_drop_and_then_look_between(rounds):
     run = rounds(judge=Judge(map50=lambda times: 0.8 - 0.01 * (times - 1)), max_drop=0.02)
-    found, point = run.until_dropped()
+    point = run.until_dropped()[1]
     assert 2.25 < point.value <= 3
     assert [1600 / size for size in sizes(run)] == pytest.approx([1.5, 2.25, 3.375, 7.59375**0.5, (7.59375**0.5 * 3.375)**0.5])
     with pytest.raises(TargetError, match="no round loses at most 0 mAP@0.5"):
