@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from utils.darknet import Network, Weights
-from utils.pruning import Plan, apply_plan, keep_everything
+from utils.pruning import Plan, apply_plan, channel_groups, keep_everything, residual_blocks
 from utils.pruning.budget import Limit, plan_within
 from utils.pruning.composition import composed
+from utils.pruning.elimination import Step
 from utils.pruning.orders import AUTOMATIC, Scores, Units, step_order
 from utils.training.activation_statistics import activation_statistics
 from utils.training.reconstruction import Sampling, reconstructed
@@ -65,6 +66,13 @@ class Compressor:
     def uncut(self) -> Round:
         """The original, to begin with."""
         return Round(keep_everything(self.network), self.network, self.weights)
+
+    def check(self, limits: Sequence[Limit]) -> None:
+        """TargetError where the original meets the limits, or would not even with a channel left in each layer."""
+        removable = np.flatnonzero(~channel_groups(self.network).fixed)
+        blocks = residual_blocks(self.network) if self.blocks else ()
+        everything = [*(Step(block=block.shortcut) for block in blocks), *(Step(class_id=int(c)) for c in removable)]
+        plan_within(self.network, everything, limits, "compress", {}, round_to=self.round_to)
 
     def cut(self, current: Round, limits: Sequence[Limit], units: Units, advance: Advance | None = None) -> Round:
         """The next round: what meets all limits with as few cuts as possible.

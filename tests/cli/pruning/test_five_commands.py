@@ -37,7 +37,7 @@ def test_defaults_are_the_ancestors(name, residual_pair):
     args = vars(parser.parse_args(["--cfg", "a.cfg", "--weights", "a.weights"]))
     assert {flag: args[flag] for flag in COMMANDS[name].defaults} == COMMANDS[name].defaults
     assert args.get("exclude", "none") == "none"
-    assert args["fold"] == "exact"
+    assert (args["fold"], args["repair"]) == (None, "auto"), "exact, or what the repair finds"
 
 
 @ALL

@@ -130,7 +130,7 @@ def test_what_was_not_measured_is_left_out(missing):
         case "metrics":
             for side in (facts["before"], facts["after"], facts["sweep"]["uncut"], *facts["sweep"]["points"]):
                 side["map50"] = side["map"] = None
-            facts["sweep"] |= {"max_drop": None, "largest_within": None}
+            facts["sweep"] |= {"max_drop": None, "largest_within": None, "knee": None}
         case "verification":
             facts["verification"] = None
         case "threshold":

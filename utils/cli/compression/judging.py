@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from utils.cli.pruning.measuring import Files, Validation, engine_of
 from utils.cli.pruning.staging import final_names
 from utils.cli.pruning.sweep import Measured, measured
+from utils.errors import DataError
 
 if TYPE_CHECKING:
     from utils.darknet import Network
@@ -77,9 +78,21 @@ def _agreement_paths(args: argparse.Namespace, validation: Validation | None, ca
     from utils.cli.calibration import calibration_paths
 
     if validation is not None:
-        paths = list(validation.dataset.paths)
-    else:
-        paths = [path for path in calibration_paths(args) if path not in set(calibrated)]
-        paths = paths if len(paths) >= len(calibrated) // 4 else list(calibrated)
-    step = max(1, len(paths) // _IMAGES)
-    return paths[::step][:_IMAGES]
+        return _spread(validation.dataset.paths)
+    used = set(calibrated)
+    fresh = [path for path in _spread([path for path in calibration_paths(args) if path not in used]) if _is_readable(path)]
+    return fresh if len(fresh) >= max(1, len(calibrated) // 4) else _spread(calibrated)
+
+
+def _spread(paths: Sequence[Path]) -> list[Path]:
+    return list(paths[::max(1, len(paths) // _IMAGES)][:_IMAGES])
+
+
+def _is_readable(path: Path) -> bool:
+    from utils.datasets import load_image
+
+    try:
+        load_image(path)
+    except DataError:
+        return False
+    return True

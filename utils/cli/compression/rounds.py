@@ -38,14 +38,18 @@ class Rounds:
         """Through the schedule; the last round, the last before the network breaks, or the smallest within --max-drop.
 
         Raises:
-            TargetError: the first round already breaks it, or loses more than --max-drop allows.
+            TargetError: nothing reaches the target; or the first round already breaks the network, or loses more than
+                --max-drop allows.
         """
         from utils.training import schedule
 
         best: Judged | None = None
+        self._compressor.check(budget.limits)
         steps = schedule(self._compressor.network, budget.limits, self._args.rounds)
         current = self._compressor.uncut
         for number, limits in enumerate(steps, start=1):
+            if all(limit.excess(current.network) <= 1 for limit in limits):
+                continue  # multiples and whole blocks can save more than a round was asked for
             current, point = self._round(current, limits, budget, f"round {number} of {len(steps)}")
             if self._breaks(point):
                 return self._stopped(best, point)

@@ -15,7 +15,7 @@ from utils.cli.pruning.measuring import Validation
 from utils.cli.pruning.prefixes import compressed as prefix_of
 from utils.cli.pruning.showing import print_costs, print_result, print_sweep, print_widths
 from utils.cli.pruning.staging import outputs_of
-from utils.cli.pruning.sweep import Sweep
+from utils.cli.pruning.sweep import Sweep, check_labelled
 from utils.cli.pruning.writing import write_measured
 from utils.errors import OptionError
 
@@ -53,7 +53,10 @@ def run_compression(args: argparse.Namespace) -> int:
                             _taylor(args, network, weights), _label(args), device, Sampling(seed=args.seed))
     budget = Budget(args, network, args.target) if args.target else None
     with Judge.opened(args, validation, compressor.uncut, images.paths) as judge:
-        rounds = Rounds(args, compressor, judge, judge.judged(compressor.uncut, network))
+        uncut = judge.judged(compressor.uncut, network)
+        if args.max_drop is not None:
+            check_labelled(args, uncut)
+        rounds = Rounds(args, compressor, judge, uncut)
         chosen, point = rounds.towards(budget) if budget else rounds.until_dropped()
     sweep = Sweep("times fewer parameters", rounds.uncut, tuple(in_order(rounds.done)), args.max_drop, round(point.value, 2))
     print_sweep(sweep)

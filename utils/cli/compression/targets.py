@@ -41,7 +41,7 @@ def target(text: str) -> Target:
         raise argparse.ArgumentTypeError(f"{text!r} names no quantity that can be a target; write {', '.join(QUANTITIES)}, "
                                          "as in gflops:2.0")
     match = _NUMBER.fullmatch(amount.strip())
-    if match is None or float(match[1]) <= 0:
+    if match is None or not 1e-30 < float(match[1]) < 1e30:
         raise argparse.ArgumentTypeError(f"{text!r} has no amount above 0; write 4x, 0.25, params:1M, gflops:2.0, size:5MB or "
                                          "latency:30ms")
     number, suffix = float(match[1]), match[2].lower()

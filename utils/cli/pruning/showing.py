@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from utils.pruning import Plan, PruningSummary
 
 
-def print_widths(summary: PruningSummary, plan: Plan, fold: str, approximate: int) -> None:
+def print_widths(summary: PruningSummary, plan: Plan, fold: str | None, approximate: int) -> None:
     """The layers that lose channels or go, and what of it is not exact."""
     from utils.reports import widths_table
 
@@ -46,9 +46,12 @@ def print_costs(summary: PruningSummary, metrics: tuple[Metrics, Metrics] | None
 
 def print_sweep(sweep: Sweep) -> None:
     """One row per cut, and the largest that is good enough."""
-    from utils.reports import sweep_table
+    from utils.reports import knee_sentence, sweep_table
 
-    print(sweep_table(sweep_facts(sweep, None)))
+    facts = sweep_facts(sweep, None)
+    print(sweep_table(facts))
+    if facts["knee"]:
+        print(knee_sentence(facts))
     if sweep.largest_within:
         print(f"the largest cut that loses at most {sweep.max_drop:g} mAP@0.5: {sweep.flag} {sweep.largest_within.value:g}")
     print()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from utils.cli.pruning.cutting import Cutting
+from utils.cli.pruning.knee import PER_HALVING, knee
 from utils.cli.pruning.measuring import Files, Validation, latency_of
 from utils.cli.pruning.staging import final_names
 from utils.cli.pruning.steps import steps_like
@@ -43,6 +44,11 @@ class Measured:
         """mAP@0.5; None where it was not measured."""
         return self.evaluation.metrics.map50_coco if self.evaluation else None
 
+    @property
+    def quality(self) -> float | None:
+        """mAP@0.5, or without labels the agreement with the uncut network."""
+        return self.agreement if self.map50 is None else self.map50
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -57,6 +63,13 @@ class Sweep:
     points: tuple[Measured, ...]
     max_drop: float | None
     chosen: float | None = None
+
+    @property
+    def knee(self) -> Measured | None:
+        """See knee.py, by mAP@0.5 where there is one, else by agreement; None where neither was measured."""
+        points = [self.uncut, *self.points]
+        found = knee([(point.cost.parameters, point.quality) for point in points])
+        return None if found is None else points[found]
 
     @property
     def largest_within(self) -> Measured | None:
@@ -86,6 +99,13 @@ def check_sweep(args: argparse.Namespace) -> None:
         raise OptionError("--sweep", "a saved plan is one cut", "leave --plan-in out, or --sweep")
 
 
+def check_labelled(args: argparse.Namespace, uncut: Measured) -> None:
+    """OptionError where --max-drop asks for a mAP, and no label says what would be right."""
+    if math.isnan(uncut.map50):
+        raise OptionError("--max-drop", f"{args.data} has no label, so there is no mAP that could drop",
+                          "give labelled images, or do without --max-drop")
+
+
 def sweep_plans(args: argparse.Namespace, choose: Callable[[argparse.Namespace], Plan], swept: str) -> dict[float, Plan]:
     """The plan for each value of --sweep: chosen first, so that an impossible one is told before anything is measured."""
     values = steps_like(args.sweep, getattr(args, swept), f"--{swept}")
@@ -107,9 +127,8 @@ def run_sweep(args: argparse.Namespace, cutting: Cutting, plans: dict[float, Pla
         with final_names({str(pair[0]): args.cfg, str(pair[1]): args.weights}):
             uncut = measured(args, (cutting.network, cutting.weights), pair, validation, None, None)
             advance(1)
-            if args.max_drop is not None and math.isnan(uncut.map50):
-                raise OptionError("--max-drop", f"{args.data} has no label, so there is no mAP that could drop",
-                                  "give labelled images, or do without --max-drop")
+            if args.max_drop is not None:
+                check_labelled(args, uncut)
             points = []
             for value, plan in plans.items():
                 points.append(measured(args, cutting.cut(plan), pair, validation, value, plan))
@@ -129,13 +148,24 @@ def sweep_facts(sweep: Sweep, chosen: float | None) -> dict[str, Any]:
     """What reports show of a sweep: plain values, the uncut network as the point without a value."""
     within = sweep.largest_within
     return {"flag": sweep.flag, "max_drop": sweep.max_drop, "largest_within": within.value if within else None,
-            "chosen": chosen, "uncut": _facts(sweep.uncut), "points": [_facts(point) for point in sweep.points]}
+            "chosen": chosen, "knee": _knee_facts(sweep), "uncut": _facts(sweep.uncut), "points": [_facts(point) for point in sweep.points]}
+
+
+def _knee_facts(sweep: Sweep) -> dict[str, Any] | None:
+    """value: None if quality falls from the first cut on. seen: whether it falls faster beyond."""
+    point = sweep.knee
+    if point is None:
+        return None
+    smallest = min(one.cost.parameters for one in sweep.points)
+    return {"value": point.value, "quality": "agreement" if point.map50 is None else "mAP@0.5", "limit": PER_HALVING,
+            "seen": point.cost.parameters > smallest}
 
 
 def _facts(point: Measured) -> dict[str, Any]:
     return {"value": point.value, "map50": point.map50,
             "map": point.evaluation.metrics.map if point.evaluation else None, "parameters": point.cost.parameters,
-            "gflops": point.cost.bflops, "agreement": point.agreement, "missed": point.missed, "file_bytes": point.cost.weights_bytes, "latency_ms": point.latency.median_ms}
+            "gflops": point.cost.bflops, "agreement": point.agreement, "missed": point.missed,
+            "file_bytes": point.cost.weights_bytes, "latency_ms": point.latency.median_ms}
 
 
 def measured(args: argparse.Namespace, cut: Sequence[Any], pair: Files, validation: Validation | None,

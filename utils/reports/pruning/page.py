@@ -16,7 +16,7 @@ from utils.reports import units
 from utils.reports.pruning.charts import curve_chart, gamma_chart, width_chart
 from utils.reports.pruning.curves import swept_curves
 from utils.reports.pruning.pictures import SideBySide
-from utils.reports.pruning.tables import ROWS, SWEPT, change
+from utils.reports.pruning.tables import ROWS, SWEPT, change, knee_sentence
 
 _HERE = Path(__file__).parent
 
@@ -48,6 +48,7 @@ def pruning_page(facts: Mapping[str, Any], pictures: Sequence[SideBySide] = ()) 
         curves=[curve_chart(curve) for curve in swept_curves(facts)],
         swept=[(title, show, key) for key, title, show in SWEPT
                if sweep and any(point.get(key) is not None for point in sweep["points"])],
+        knee=knee_sentence(sweep) if sweep and sweep["knee"] else None,
         pictures=pictures,
     )
 

@@ -87,6 +87,15 @@ def sweep_table(sweep: Mapping[str, Any], *, width: int | None = None) -> str:
     return table(rows, (sweep["flag"], *(title for _, title, _ in shown)), ">" * (1 + len(shown)), width=width)
 
 
+def knee_sentence(sweep: Mapping[str, Any]) -> str:
+    """Where a row of cuts begins to cost much. sweep: `flag`, and `knee` with `value`, `quality`, `limit` and `seen`."""
+    knee = sweep["knee"]
+    price = f"{knee['limit']:g} {knee['quality']} for each halving of the parameters"
+    place = "uncut" if knee["value"] is None else f"{sweep['flag']} {knee['value']:g}"
+    return f"the knee: {place}; beyond, it costs more than {price}" if knee["seen"] else \
+        f"no knee up to {place}: it costs less than {price}"
+
+
 def change(key: str, before: float | None, after: float | None) -> str:
     """A difference in points for scores, a relative one in per cent for costs; empty where one is not known."""
     if before is None or after is None or before != before or after != after:
