@@ -38,7 +38,7 @@ class Step:
 
 def elimination_order(network: Network, weights: Weights, groups: ChannelGroups, removable: np.ndarray,
                       statistics: ActivationStatistics, cost_of: CostUnit | Sequence[tuple[CostUnit, float]] = "macs", *,
-                      exponent: float = 1.0, blocks: bool = True, ridge: float = 1e-3) -> tuple[Step, ...]:
+                      exponent: float = 1.0, blocks: bool = True, ridge: float = 1e-2) -> tuple[Step, ...]:
     """All that can go, the first to go first.
 
     Args:
