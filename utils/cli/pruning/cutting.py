@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from utils.errors import OptionError
+from utils.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from utils.datasets import CalibrationImages
     from utils.pruning import FoldName, Plan
 
+
+_logger = logging.getLogger(__name__)
 
 Repair = Literal["none", "bn", "reconstruct"]
 
@@ -65,7 +68,13 @@ class Cutting:
         measures = fold in ("mean", "exact-mean") and args.images is not None
         if repair == "none" and not measures:
             return cls(args, network, weights, repair, fold)
-        images = read_calibration_images(args, network)
+        try:
+            images = read_calibration_images(args, network)
+        except DataError as error:
+            if args.repair != "auto" or args.images is not None:
+                raise
+            _logger.warning("%s; nothing is repaired", error)
+            return cls(args, network, weights)
         if not measures:
             return cls(args, network, weights, repair, fold, images)
         from utils.training import channel_means
