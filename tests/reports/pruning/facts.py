@@ -33,7 +33,7 @@ def made_up_facts(*, convolutions: int = 24, sweep: bool = True, blocks: bool = 
         "reached": {"channels that could go": 0.48, "all channels": 0.47, "parameters": 0.76, "GFLOPs": 0.68},
         "fold": {"name": "exact", "approximate_layers": []},
         "repair": {"name": "none", "images": 0, "missed_at_heads": None},
-        "latency": {"engine": "torch", "threads": 2, "repeats": 20, "warmup": 3},
+        "latency": {"engine": "torch", "threads": 2, "repeats": 20, "warmup": 3, "predicted_ms": None},
         "summary": {"widths": widths, "blocks": removed},
         "gammas": {"edges": edges.tolist(), "kept": large.tolist(), "removed": small.tolist(), "threshold": 0.0123,
                    "smallest_kept": 0.021,

@@ -63,7 +63,7 @@ def run_compression(args: argparse.Namespace) -> int:
     cutting = Cutting(args, network, weights, "reconstruct", None, images)
     summary = summarize(network, chosen.network, chosen.plan)
     print_widths(summary, chosen.plan, None, 0)
-    pair = write_measured(args, chosen.plan, cutting, _finished(args, chosen), summary, outputs, validation, sweep)
+    pair = write_measured(args, chosen.plan, cutting, _finished(args, chosen, budget), summary, outputs, validation, sweep)
     print_costs(pair.summary, pair.metrics, pair.latency)
     if budget and budget.latency:
         print(f"predicted: {budget.latency.predicted_ms(chosen.network):.2f} ms, measured: {pair.latency[1].median_ms:.2f} ms "
@@ -94,13 +94,14 @@ def _label(args: argparse.Namespace) -> str:
     return "_".join(words).replace(":", "")
 
 
-def _finished(args: argparse.Namespace, chosen: Round) -> CutPair:
+def _finished(args: argparse.Namespace, chosen: Round, budget: Budget | None) -> CutPair:
     weights = chosen.weights
     if args.engine_neutral:
         from utils.deploy import engine_neutral
 
         weights = engine_neutral(chosen.network, weights)
-    return CutPair(chosen.network.portable(), weights, chosen.heads)
+    predicted = budget.latency.predicted_ms(chosen.network) if budget and budget.latency else None
+    return CutPair(chosen.network.portable(), weights, chosen.heads, predicted)
 
 
 def _taylor(args: argparse.Namespace, network: Network, weights: Weights) -> Mapping[int, np.ndarray] | None:

@@ -26,11 +26,16 @@ Repair = Literal["none", "bn", "reconstruct"]
 
 
 class CutPair(NamedTuple):
-    """A smaller pair. heads: what it misses at each head, as `Reconstruction.heads`; None where nothing was reconstructed."""
+    """A smaller pair.
+
+    heads: what it misses at each head, as `Reconstruction.heads`; None where nothing was reconstructed.
+    predicted_ms: what a latency model said of it; None without one.
+    """
 
     network: Network
     weights: Weights
     heads: tuple[float, ...] | None = None
+    predicted_ms: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +89,7 @@ class Cutting:
 
     def cut(self, plan: Plan) -> CutPair:
         """What is to be written; PlanError where the plan cannot be followed."""
-        network, weights, heads = self._repaired(plan)
+        network, weights, heads, _ = self._repaired(plan)
         if self.args.engine_neutral:
             from utils.deploy import engine_neutral
 

@@ -7,7 +7,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from utils.cli.pruning.cutting import Cutting
+from utils.cli.pruning.cutting import CutPair, Cutting
 from utils.cli.pruning.sweep import sweep_facts
 
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from utils.pruning import PruningSummary
 
 
-def facts_of(args: argparse.Namespace, pair: PrunedPair, cutting: Cutting,
-             heads: tuple[float, ...] | None = None) -> dict[str, Any]:
+def facts_of(args: argparse.Namespace, pair: PrunedPair, cutting: Cutting, after_cut: CutPair) -> dict[str, Any]:
     """Costs before and after, the plan, widths, gammas, the sweep, the verification, and how it was asked for."""
     from utils.cli.version import version
     from utils.pruning import cut_gammas
@@ -37,9 +36,9 @@ def facts_of(args: argparse.Namespace, pair: PrunedPair, cutting: Cutting,
         "asked": {"channels that could go": summary.asked_share},
         "reached": reached_shares(summary),
         "fold": {"name": cutting.fold, "approximate_layers": cutting.approximate_layers(plan)},
-        "repair": {"name": cutting.repair, "images": len(cutting.images) if cutting.images else 0, "missed_at_heads": heads},
+        "repair": {"name": cutting.repair, "images": len(cutting.images) if cutting.images else 0, "missed_at_heads": after_cut.heads},
         "latency": {"engine": args.engine, "threads": args.threads, "repeats": pair.latency[0].repeats,
-                    "warmup": pair.latency[0].warmup},
+                    "warmup": pair.latency[0].warmup, "predicted_ms": after_cut.predicted_ms},
         "metrics": [one.to_dict() for one in pair.metrics] if pair.metrics else None,
         "summary": summary.to_dict(),
         "gammas": cut_gammas(cutting.network, cutting.weights, plan).to_dict(),

@@ -65,7 +65,7 @@ def write_measured(args: argparse.Namespace, plan: Plan, cutting: Cutting, after
             evaluations = _evaluations(validation, plan, old, staged.pair, sweep)
             latency = latency_of(args, cutting.network, old), latency_of(args, cutting.network, staged.pair)
         pair = PrunedPair(outputs, plan, summary, evaluations, latency, verification, sweep)
-        facts = facts_of(args, pair, cutting, after.heads)
+        facts = facts_of(args, pair, cutting, after)
         write_json(staged.json, facts)
         if staged.page:
             from utils.cli.pruning.page import write_page
