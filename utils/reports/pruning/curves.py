@@ -8,7 +8,7 @@ from typing import Any
 
 from utils.reports.pruning.tables import SWEPT
 
-_SHOWN = ("map50", "gflops", "parameters", "latency_ms")
+_SHOWN = ("map50", "agreement", "gflops", "parameters", "latency_ms")
 
 
 @dataclass(frozen=True)
