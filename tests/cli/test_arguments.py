@@ -87,8 +87,10 @@ def test_a_wrong_flag_is_one_line_that_says_what_to_write(capsys, words, part):
 def test_types_accept_their_borders():
     assert (fraction("0"), fraction("0.999"), positive_int("1"), non_negative_int("0"), size("16384")) == (
         0.0, 0.999, 1, 0, (16384, 16384))
-    with pytest.raises(argparse.ArgumentTypeError):
+    with pytest.raises(argparse.ArgumentTypeError, match="^-1 is too small; write 0 or more$"):
         non_negative_int("-1")
+    with pytest.raises(argparse.ArgumentTypeError, match="^0 is too small; write 1 or more$"):
+        positive_int("0")
 
 
 def test_auto_letterbox_does_as_the_cfg_says():

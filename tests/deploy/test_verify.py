@@ -217,3 +217,19 @@ def test_a_variance_of_zero_is_harmless_in_darknet_and_a_catastrophe_in_its_pred
     (verdict,) = compare_pair(cfg, weights, engines=["darknet"]).engines
     assert verdict.status == "verified"
     assert verdict.own_relative > 1
+
+
+@needs_opencv
+def test_agreement_on_constant_heads_is_said_to_mean_nothing(tmp_path):
+    cfg, weights = pair(tmp_path)
+    alive = verify_pair(cfg, weights)
+    assert not alive.dead
+    assert "detect with" not in str(alive)
+    network = read_network(cfg)
+    held = read_weights(weights, network)
+    write_weights(weights, network, held.with_layers({
+        layer.index: {name: np.zeros_like(array) for name, array in held.layers[layer.index].items()}
+        for layer in network.layers if layer.kind == "convolutional" and not layer.options.batch_normalize}))
+    dead = verify_pair(cfg, weights)
+    assert dead.dead
+    assert str(dead).endswith("every head is one constant: nothing is left to differ in, or to detect with")

@@ -73,18 +73,22 @@ def fraction(text: str) -> float:
 
 def positive_int(text: str) -> int:
     """argparse type: a whole number, 1 or more."""
-    try:
-        value = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number; write 1 or more") from None
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is too small; write 1 or more")
-    return value
+    return _whole_number(text, 1)
 
 
 def non_negative_int(text: str) -> int:
     """argparse type: a whole number, 0 or more."""
-    return 0 if text.strip() == "0" else positive_int(text)
+    return _whole_number(text, 0)
+
+
+def _whole_number(text: str, smallest: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number; write {smallest} or more") from None
+    if value < smallest:
+        raise argparse.ArgumentTypeError(f"{text} is too small; write {smallest} or more")
+    return value
 
 
 def seed(text: str) -> int:

@@ -21,7 +21,7 @@ def engine_neutral(network: Network, weights: Weights, *, variance: float = VARI
     The network computes what it computed under Darknet's epsilon (to the last bit or two of float32), and OpenCV and
     pjreddie's Darknet now compute it too. With variance=1 a relative 5e-6 per layer would remain between engines.
 
-    For deployment, not for further sparsity training: gamma no longer says how much a channel matters, and the
+    For deployment, not for further pruning or sparsity training: gamma no longer says how much a channel matters, and the
     running variances no longer belong to the weights.
 
     Raises:
@@ -35,6 +35,15 @@ def engine_neutral(network: Network, weights: Weights, *, variance: float = VARI
             arrays = {**arrays, "gamma": gamma.astype(np.float32), "var": np.full_like(arrays["var"], variance)}
         rescaled.append(arrays)
     return replace(weights, layers=tuple(rescaled))
+
+
+def is_engine_neutral(weights: Weights) -> bool:
+    """Whether `engine_neutral` made these, so that their gammas do not say which channels matter.
+
+    By most of the channels: a repair after it measures some variances anew.
+    """
+    variances = np.concatenate([np.empty(0), *(arrays["var"] for arrays in weights.layers if "var" in arrays)])
+    return bool(2 * np.count_nonzero(variances == VARIANCE) > len(variances))
 
 
 def _root(where: object, var: np.ndarray) -> np.ndarray:

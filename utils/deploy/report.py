@@ -83,6 +83,12 @@ class VerificationReport:
         """The engines that ran."""
         return tuple(verdict.engine for verdict in self.engines if verdict.status != "cannot run")
 
+    @property
+    def dead(self) -> bool:
+        """Whether every head is one constant whatever the image, so that agreeing means nothing."""
+        heads = [head for verdict in self.engines for head in verdict.heads]
+        return bool(heads) and all(head.value_range == 0 for head in heads)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, with the relative differences spelled out."""
         plain = asdict(self)
@@ -95,5 +101,6 @@ class VerificationReport:
     def __str__(self) -> str:
         names = ", ".join(f"{v.title} ({v.relative:.1e} of the range)" for v in self.engines if v.relative is not None)
         if self.status == "verified":
-            return f"verified against {names}"
+            dead = "; every head is one constant: nothing is left to differ in, or to detect with" if self.dead else ""
+            return f"verified against {names}{dead}"
         return f"{self.status}: {self.reason}"

@@ -191,3 +191,20 @@ def test_no_staging_place_is_named_to_a_user(pair, tmp_path, capsys):
     written = (tmp_path / "out" / "prune_0.5_keep_0.01_my.json").read_text()
     assert "OpenCV cannot run this cfg" in said.out
     assert ".bonsai-" not in said.out + said.err + written
+
+
+@pytest.mark.parametrize(("flag", "place", "message"), [
+    ("--out", "file", "is a file, not a folder"),
+    ("--out", "file/below", "is a file, not a folder"),
+    ("--report", "folder", "is a folder, not a file"),
+    ("--plan-out", "folder", "is a folder, not a file"),
+])
+def test_a_place_that_cannot_be_is_told_before_anything_is_cut(flag, place, message, pair, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    before = everything(tmp_path)
+    assert run(*pair, "--sweep", "0.1:0.5:0.2", "--no-verify", flag, tmp_path / place) == 2
+    said = capsys.readouterr()
+    assert message in said.err
+    assert said.out == ""  # neither sweep nor widths
+    assert everything(tmp_path) == before

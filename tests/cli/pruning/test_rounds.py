@@ -43,3 +43,13 @@ def test_rounds_without_end_come_to_rest_with_a_channel_per_layer(residual_pair,
         pair = next(out.glob("*.cfg")), next(out.glob("*.weights"))
         left.append(list(widths(pair[0]).values())[:-1])
     assert left[-1] == left[-2] == [1] * 10
+
+
+def test_a_round_after_engine_neutral_is_told_that_gammas_say_nothing_any_more(residual_pair, tmp_path, capsys):
+    plain, neutral = (COMMANDS["prune.py"].cut(residual_pair, tmp_path / name, "--no-verify", *flags)
+                      for name, flags in (("plain", ()), ("neutral", ("--engine-neutral",))))
+    capsys.readouterr()
+    COMMANDS["slim_prune.py"].cut(plain, tmp_path / "two", "--no-verify")
+    assert "--engine-neutral" not in capsys.readouterr().err
+    COMMANDS["slim_prune.py"].cut(neutral, tmp_path / "three", "--no-verify")
+    assert f"{neutral[1]} was made with --engine-neutral, so its gammas no longer say which channels matter" in capsys.readouterr().err

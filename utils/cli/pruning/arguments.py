@@ -80,7 +80,7 @@ def output_arguments(group: argparse._ArgumentGroup) -> None:
                        help="write all that was found as one HTML page, and a picture of it (default: beside the new cfg)")
     group.add_argument("--engine-neutral", action="store_true",
                        help="rescale batch norms so that every engine computes the same whatever its epsilon; for "
-                            "deployment, not for further sparsity training")
+                            "deployment, not for further pruning or sparsity training")
     group.add_argument("--verify-engines", default="opencv", metavar="NAMES",
                        help="engines that must agree, separated by commas: opencv, onnxruntime, darknet")
     group.add_argument("--no-verify", action="store_true", help="do not compare with another engine")

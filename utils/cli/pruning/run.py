@@ -22,6 +22,8 @@ from utils.cli.pruning.sweep import Sweep, check_sweep, run_sweep, sweep_plans
 from utils.cli.pruning.writing import write_measured
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from utils.darknet import Network, Weights
     from utils.pruning import Plan
 
@@ -83,22 +85,26 @@ def _chosen(args: argparse.Namespace, strategy: Strategy, swept: str, network: N
         plan = load_plan(args.plan_in) if args.plan_in else choose(args)
         outputs_of(args, name_prefix(plan))  # a name that cannot be is told before the time is spent
         if not args.plan_in:
-            _remark(network, weights, plan)
+            _remark(args.weights, network, weights, plan)
         return plan, None, Cutting.of(args, network, weights)
     plans = sweep_plans(args, choose, swept)
     asked = choose(args) if args.max_drop is None else None
     for plan in (*plans.values(), *([asked] if asked else [])):
         outputs_of(args, name_prefix(plan))
-    _remark(network, weights, asked or max(plans.items())[1])
+    _remark(args.weights, network, weights, asked or max(plans.items())[1])
     cutting = Cutting.of(args, network, weights)
     sweep = run_sweep(args, cutting, plans, swept, validation)
     print_sweep(sweep)
     return asked or sweep.named().plan, sweep, cutting
 
 
-def _remark(network: Network, weights: Weights, plan: Plan) -> None:
+def _remark(name: Path, network: Network, weights: Weights, plan: Plan) -> None:
     """Say what a user should know before time is spent: a cut that will hurt, layers that kept their best channel."""
+    from utils.deploy import is_engine_neutral
     from utils.pruning import remarks
 
+    if is_engine_neutral(weights):
+        _logger.warning("%s was made with --engine-neutral, so its gammas no longer say which channels matter; cut the pair "
+                        "from before it, and make only the last cut engine-neutral", name)
     for remark in remarks(network, weights, plan):
         _logger.warning("%s", remark)

@@ -69,7 +69,7 @@ def print_result(args: argparse.Namespace, pair: PrunedPair) -> None:
         print(verification_table(pair.verification.to_dict()))
         print(pair.verification)
     if args.engine_neutral:
-        print("batch norms are rescaled for deployment: do not train this pair with sparsity any further")
+        print("batch norms are rescaled for deployment: neither cut this pair further nor train it with sparsity")
     if args.img_size is not None:
         print(f"{pair.outputs.cfg.name} says width={args.img_size[1]} and height={args.img_size[0]}, as --img_size asked")
     print("wrote " + "\n      ".join(str(path) for path in pair.outputs.files if path != pair.outputs.plan))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utils.cli.outputs import input_files
-from utils.errors import BonsaiError, OptionError
+from utils.errors import BonsaiError, OptionError, OutputError
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ def outputs_of(args: argparse.Namespace, prefix: str) -> Outputs:
 
     Raises:
         OptionError: an input would be overwritten, or two results would be one file.
+        OutputError: a result's place is a folder, or its folder is a file.
     """
     cfg = (args.out or args.cfg.parent) / f"{prefix}{args.cfg.name}"
     weights = (args.out or args.weights.parent) / f"{prefix}{args.weights.stem}.weights"
@@ -66,7 +67,16 @@ def outputs_of(args: argparse.Namespace, prefix: str) -> Outputs:
         if place in taken:
             raise OptionError(flag, f"{path} would overwrite another result", "name another file")
         taken.add(place)
+        _check_place(place)
     return outputs
+
+
+def _check_place(path: Path) -> None:
+    if path.is_dir():
+        raise OutputError(path, "is a folder, not a file", "choose another place with --out")
+    there = next(place for place in path.parents if place.exists())
+    if not there.is_dir():
+        raise OutputError(there, "is a file, not a folder", "choose another one")
 
 
 @contextmanager
