@@ -67,6 +67,9 @@ def _layer(layer: Layer, inputs: list[torch.Tensor], a: Mapping[str, torch.Tenso
         case "reorg3d":
             rows = [x[:, :, i::o.stride, j::o.stride] for i in range(o.stride) for j in range(o.stride)]
             return torch.cat(rows, 1)
+        case "reorg":
+            assert not o.reverse, "the reference does not know reverse=1"
+            return _reorg(x, o.stride)
         case "route":
             width = [v.shape[1] // o.groups for v in inputs]
             return torch.cat([v[:, o.group_id * w:(o.group_id + 1) * w]
@@ -78,6 +81,17 @@ def _layer(layer: Layer, inputs: list[torch.Tensor], a: Mapping[str, torch.Tenso
         case "dropout" | "empty" | "yolo" | "region" | "gaussian_yolo":
             return x
     raise AssertionError(f"the reference does not know [{layer.kind}]")
+
+
+def _reorg(x: torch.Tensor, stride: int) -> torch.Tensor:
+    """blas.c reorg_cpu with forward=0, index by index, with the input's sizes as Darknet calls it."""
+    n, channels, height, width = x.shape
+    k, j, i = torch.meshgrid(*map(torch.arange, (channels, height, width)), indexing="ij")
+    group = channels // stride**2
+    offset = k // group
+    column, row = i * stride + offset % stride, j * stride + offset // stride
+    source = column + width * stride * (row + height * stride * (k % group))
+    return x.reshape(n, -1)[:, source.reshape(-1)].reshape(n, channels * stride**2, height // stride, width // stride)
 
 
 def _sides(padding: int) -> tuple[int, int, int, int]:
