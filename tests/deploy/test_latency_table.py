@@ -72,6 +72,10 @@ def test_a_step_is_told_from_others(step):
     assert _input_way(apart)[0]
 
 
+def test_a_kind_that_takes_no_time_has_no_steps():
+    assert _input_way([0.0] * len(SWEPT)) == (False, 1)
+
+
 def test_a_table_rises_and_one_that_does_stays():
     noisy = np.array([[1, 5, 3.0], [2, 1, 9]])
     found = _rising(noisy)
@@ -97,6 +101,7 @@ def test_a_real_engine_is_measured_for_everything_that_can_be_cut(name, monkeypa
     if ENGINES[name].missing():
         pytest.skip(f"{name} is not installed")
     monkeypatch.setattr(latency_table, "PASSES", 1)
+    monkeypatch.setattr(latency_table, "SHARES", (1 / 2, 1))
     monkeypatch.setattr(latency_table, "WHOLE_MS", 1.0)
     monkeypatch.setattr("utils.deploy.layer_probe.TASK_MS", 0.1)
     network = parse_network(OLD)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from tests.generators import pruning_cases
 from tests.pruning.compared import small_network
 from tests.pruning.test_groups import conv
-from utils.darknet import Network, read_network
+from utils.darknet import Network, parse_network, read_network
 from utils.errors import PlanError
 from utils.pruning import LatencyModel, LayerTable, apply_plan
 from utils.pruning.latency_model import places_of
@@ -107,6 +107,13 @@ def test_a_convolution_whose_cfg_changes_its_kind_costs_what_it_was_measured_as(
     width = 2 if "groups=2" in after else 1
     model = planted(small_network(conv(4) + before))
     assert model.predicted_ms(small_network(conv(width) + after)) > 0
+
+
+@pytest.mark.parametrize("head", ["[yolo]", "[Gaussian_yolo]", "[gaussian_yolo]"])
+def test_heads_take_no_time(head):
+    network = small_network(conv(4))
+    text = "\n".join(network.document.lines).replace("[yolo]", head).replace("filters=6", "filters=10" if "aus" in head else "filters=6")
+    assert places_of(parse_network(text).layers[-1]) == ()
 
 
 def test_another_input_size_is_an_error_that_names_the_layer():

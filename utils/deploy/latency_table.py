@@ -20,10 +20,10 @@ SWEPT_BESIDE = 32    # the other width meanwhile
 SWEPT_PIXELS = 676   # on the map whose size is nearest to this
 PENALTY = 1.1        # slower than this beside aligned widths: they have a way of their own
 COPIES, LARGE_MACS = 3, 20e6  # a layer is in its probe so often, unless it is as large as this
-
 PASSES = 2           # over all tables: a neighbour on the machine who slows one is seldom there for the other
 WHOLE_SHARES = (1 / 2, 1 / 4)  # of the channels, in cut networks that are timed as a whole beside the network itself
-WHOLE_MS, WHOLE_RUNS = 1000.0, (3, 30)  # time for each of these in a pass, fewest and most runs
+WHOLE_MS, WHOLE_TIMES = 3000.0, (3, 60)  # for one run of all of these: how often that is repeated between tables
+WHOLE_RUNS = 3       # each time; the first finds its weights gone from the caches
 
 Times = Callable[[Sequence[Probe]], list[float]]
 
@@ -39,12 +39,14 @@ class Widths:
 
 def measure_latency_model(network: Network, engine: str = "opencv", *, threads: int | None = None,
                           progress: Callable[[int, int], None] = lambda done, total: None) -> LatencyModel:
-    """Time the layers of `network` at its own input size, and the network as a whole.
+    """Time the layers of `network` at its own input size, and the network as a whole, cut networks of it too.
+
+    Fastest runs count, on one thread in the CPU's time: what an otherwise idle machine takes. The weights do not matter.
 
     Args:
         engine: a key of utils.deploy.ENGINES.
         threads: CPU threads; None leaves the choice to the engine.
-        progress: called with (geometries that are done, geometries in all).
+        progress: called with (tables that are done, tables in all); each is measured twice.
 
     Raises:
         EngineError: the engine is missing, or it cannot run this network.
@@ -55,21 +57,23 @@ def measure_latency_model(network: Network, engine: str = "opencv", *, threads: 
     subjects = _subjects(network)
     wholes = [network, *(_narrowed(network, share) for share in WHOLE_SHARES)]
     runs = [opened(whole, None, engine, threads) for whole in wholes]
-    whole_ms = [math.inf] * len(runs)
+    whole_ms = np.array([run() for run in runs])
+    total = PASSES * len(subjects)
+    pause = max(1, round(total / np.clip(WHOLE_MS / whole_ms.sum(), *WHOLE_TIMES)))
     kinds: dict[tuple[object, ...], Widths] = {(): Widths()}
     measured: dict[str, list[np.ndarray]] = {}
-    for number in range(PASSES):
-        whole_ms = [min(ms, _fastest(run)) for ms, run in zip(whole_ms, runs, strict=True)]
-        for place, (geometry, subject) in enumerate(subjects.items()):
-            progress(number * len(subjects) + place, PASSES * len(subjects))
-            if subject.kind not in kinds:
-                kinds[subject.kind] = _widths(_nearest(subjects.values(), subject.kind), times)
-            measured.setdefault(geometry, []).append(_matrices(subject, kinds[subject.kind], times))
-    progress(PASSES * len(subjects), PASSES * len(subjects))
+    for done, (geometry, subject) in enumerate(PASSES * list(subjects.items())):
+        progress(done, total)
+        if done % pause == 0:
+            whole_ms = np.minimum(whole_ms, [min(run() for _ in range(WHOLE_RUNS)) for run in runs])
+        if subject.kind not in kinds:
+            kinds[subject.kind] = _widths(_nearest(subjects.values(), subject.kind), times)
+        measured.setdefault(geometry, []).append(_matrices(subject, kinds[subject.kind], times))
+    progress(total, total)
     tables = {geometry: _table(subject, kinds[subject.kind], np.min(measured[geometry], axis=0))
               for geometry, subject in subjects.items()}
     alone = LatencyModel(engine, threads, tables, ((1.0, 1.0),))
-    return replace(alone, wholes=_rising_wholes([alone.summed_ms_of(whole) for whole in wholes], whole_ms))
+    return replace(alone, wholes=_rising_wholes([alone.summed_ms_of(whole) for whole in wholes], whole_ms.tolist()))
 
 
 @dataclass(frozen=True)
@@ -174,7 +178,7 @@ def _input_way(ms: Sequence[float]) -> tuple[bool, int]:
     widths, times = np.array(SWEPT), np.array(ms)
     aligned = widths % ALIGNMENT == 0
     line = np.polyval(np.polyfit(widths[aligned], times[aligned], 1), widths[~aligned])
-    if np.median(times[~aligned] / line) > PENALTY:
+    if np.median(times[~aligned] - PENALTY * line) > 0:
         return True, _step(widths[aligned], times[aligned])
     return False, _step(widths, times)
 
@@ -221,10 +225,6 @@ def _narrowed(network: Network, share: float) -> Network:
     scores = np.random.default_rng(0).random(groups.count)
     plan = plan_of(network, groups, completed(network, groups, scores < share, -scores), "random", {})
     return apply_plan(network, initial_weights(network), plan)[0]
-
-
-def _fastest(run: Callable[[], float]) -> float:
-    return min(run() for _ in range(int(np.clip(WHOLE_MS / run(), *WHOLE_RUNS))))
 
 
 def _rising_wholes(sums: Sequence[float], times: Sequence[float]) -> tuple[tuple[float, float], ...]:

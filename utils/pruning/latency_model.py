@@ -25,7 +25,7 @@ from utils.errors import PlanError
 
 _FORMAT, _VERSION = "bonsai latency model", 1
 ALIGNMENT = 4
-_FREE = frozenset({"dropout", "empty", "implicit", "yolo", "Gaussian_yolo", "region"})  # heads: nothing is decoded
+_FREE = frozenset({"dropout", "empty", "implicit"})
 _WIRING = frozenset({"layers", "sources", "source"})  # options that say which layers are read, not what is done
 
 Matrix = tuple[tuple[float, ...], ...]
@@ -100,7 +100,7 @@ class LatencyModel:
     """The tables of an engine for the geometries of one network at one input size, and how well they add up.
 
     engine: its name in utils.deploy.ENGINES. threads: as it was opened with; None is its own choice.
-    wholes: (sum of the tables, time as a whole) in ms, of cut networks and last of the network itself; both increase. A
+    wholes: (sum of the tables, fastest run as a whole) in ms, of cut networks and last of the network itself; both increase. A
     predicted sum is carried over to a time along the lines between these, and in proportion below the first.
 
     Raises:
@@ -214,14 +214,14 @@ class LatencyModel:
 
 
 def places_of(layer: Layer) -> tuple[Place, ...]:
-    """Where to look a layer up, the best place first; none for a layer that takes no time.
+    """Where to look a layer up, the best place first; none for a layer that takes no time, as heads: nothing is decoded.
 
     A depthwise convolution cut to one channel is no longer depthwise in its cfg, and a grouped one cut to one channel a group is
     depthwise there; each was measured as what it was.
     """
     if layer.kind == "convolutional":
         return _convolution_places(layer)
-    if layer.kind in _FREE or (layer.kind == "route" and len(layer.inputs) == 1 and layer.options.groups == 1):
+    if layer.is_head or layer.kind in _FREE or (layer.kind == "route" and len(layer.inputs) == 1 and layer.options.groups == 1):
         return ()
     words = [f"{field.name}={getattr(layer.options, field.name)}" for field in fields(layer.options)
              if field.name not in _WIRING]
