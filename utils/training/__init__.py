@@ -3,7 +3,7 @@
 from utils.training.activation_statistics import activation_statistics
 from utils.training.agreement import agreement, detections_as_labels
 from utils.training.channel_means import channel_means
-from utils.training.compression import Compressor, Round, schedule
+from utils.training.compression import Compressor, Gradients, Round, schedule
 from utils.training.decoding import HeadDecoder, Selection
 from utils.training.detector import Detector
 from utils.training.evaluation import EVALUATION, EvaluationResult, evaluate_engine
@@ -17,6 +17,7 @@ __all__ = [
     "Compressor",
     "Detector",
     "EvaluationResult",
+    "Gradients",
     "HeadDecoder",
     "ModelEngine",
     "Reconstruction",

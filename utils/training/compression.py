@@ -18,6 +18,7 @@ from utils.training.activation_statistics import activation_statistics
 from utils.training.reconstruction import Sampling, reconstructed
 
 Advance = Callable[..., None]
+Gradients = Callable[[Network, Weights], Scores]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +48,8 @@ class Compressor:
 
     images: (N, C, H, W) float32 in [0, 1], at the network's size; two or more. criterion: a key of orders.CRITERIA, or
     "auto", which repairs one cut per candidate and takes the one that misses least at the heads, on images that the solution
-    did not see. round_to: widths are multiples of this. blocks: whether residual blocks may go. taylor: scores for the
-    criterion of that name. target: what is asked for in words, for the plans.
+    did not see. round_to: widths are multiples of this. blocks: whether residual blocks may go. gradients: measures the
+    scores of the criterion "taylor", which are measured anew in each round as all others are. target: what is asked for in words, for the plans.
     """
 
     network: Network
@@ -57,7 +58,7 @@ class Compressor:
     criterion: str = "auto"
     round_to: int = 1
     blocks: bool = True
-    taylor: Scores | None = None
+    gradients: Gradients | None = None
     target: str = ""
     device: str = "cpu"
     sampling: Sampling = field(default_factory=Sampling)
@@ -88,10 +89,11 @@ class Compressor:
         statistics = activation_statistics(current.network, current.weights, batches, images=len(self.images),
                                            device=self.device, seed=self.sampling.seed)
         names = AUTOMATIC if self.criterion == "auto" and not current.criterion else (current.criterion or self.criterion,)
+        taylor = self.gradients(current.network, current.weights) if self.gradients else None
         found = []
         for name in names:
             order = step_order(name, current.network, current.weights, statistics, units, blocks=self.blocks,
-                               taylor=self.taylor)
+                               taylor=taylor)
             parameters = {"target": self.target, "criterion": name, "round_to": self.round_to}
             step = plan_within(current.network, order, limits, "compress", parameters, round_to=self.round_to)
             plan = composed(self.network, current.plan, step)

@@ -16,14 +16,23 @@ from utils.cli.validation import validation_set
 if TYPE_CHECKING:
     from utils.darknet import Network, Weights
     from utils.datasets import DetectionDataset
+    from utils.training import Gradients
 
 
-def taylor_scores(args: argparse.Namespace, network: Network, weights: Weights) -> dict[int, np.ndarray]:
-    """Over --calibration-images images of the train= of --data; DataError where they or their labels cannot be used."""
+def labelled_gradients(args: argparse.Namespace, network: Network) -> Gradients:
+    """What measures a network of these heads on --calibration-images images of the train= of --data.
+
+    Raises:
+        DataError: the list, or a label on it, cannot be used. That of an image comes when it is measured.
+    """
     from utils.training import HeadDecoder, taylor_importance
 
     dataset = validation_set(args.data, HeadDecoder(network).classes, "train")
-    return taylor_importance(network, weights, _labelled(args, network, dataset), device=device_name(args))
+
+    def measured(network: Network, weights: Weights) -> dict[int, np.ndarray]:
+        return taylor_importance(network, weights, _labelled(args, network, dataset), device=device_name(args))
+
+    return measured
 
 
 def _labelled(args: argparse.Namespace, network: Network,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from typing import TYPE_CHECKING
 
 from utils.cli.calibration import read_calibration_images
@@ -20,14 +19,8 @@ from utils.cli.pruning.writing import write_measured
 from utils.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
-
-    from utils.darknet import Network, Weights
-    from utils.training import Round
-
-_logger = logging.getLogger(__name__)
+    from utils.darknet import Network
+    from utils.training import Gradients, Round
 
 
 def run_compression(args: argparse.Namespace) -> int:
@@ -48,9 +41,8 @@ def run_compression(args: argparse.Namespace) -> int:
     weights = read_starting_weights(args.weights, network)
     validation = Validation.of(args, network)
     images = read_calibration_images(args, network)
-    device = device_name(args)
     compressor = Compressor(network, weights, images.images, args.criterion, args.round_to, not args.keep_blocks,
-                            _taylor(args, network, weights), _label(args), device, Sampling(seed=args.seed))
+                            _gradients(args, network), _label(args), device_name(args), Sampling(seed=args.seed))
     budget = Budget(args, network, args.target) if args.target else None
     with Judge.opened(args, validation, compressor.uncut, images.paths) as judge:
         uncut = judge.judged(compressor.uncut, network)
@@ -104,10 +96,10 @@ def _finished(args: argparse.Namespace, chosen: Round, budget: Budget | None) ->
     return CutPair(chosen.network.portable(), weights, chosen.heads, predicted)
 
 
-def _taylor(args: argparse.Namespace, network: Network, weights: Weights) -> Mapping[int, np.ndarray] | None:
-    """Gradient scores of the labelled training images, where the criterion asks for them."""
+def _gradients(args: argparse.Namespace, network: Network) -> Gradients | None:
+    """Where the criterion asks for them."""
     if args.criterion != "taylor":
         return None
-    from utils.cli.compression.gradients import taylor_scores
+    from utils.cli.compression.gradients import labelled_gradients
 
-    return taylor_scores(args, network, weights)
+    return labelled_gradients(args, network)
