@@ -15,12 +15,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from utils.cli import CommandParser, common_arguments, data_arguments, engine_argument, positive_int, run_command
 from utils.cli.arguments import ENGINES, network_size_argument
-from utils.darknet import Network
 from utils.errors import EngineError, OptionError
+
+if TYPE_CHECKING:
+    from utils.darknet import Network
 
 
 @dataclass(frozen=True)

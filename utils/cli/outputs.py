@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from utils.atomic import check_writable
-from utils.darknet import read_data
 from utils.errors import OptionError
 
 
@@ -17,6 +16,8 @@ def input_files(*paths: Path | None, data: Path | None = None) -> set[Path]:
     """
     files = [path for path in (*paths, data) if path is not None]
     if data is not None:
+        from utils.darknet import read_data
+
         described = read_data(data)
         named = (described.train, described.valid, described.names, described.options.get("test"))
         files += [Path(place) for place in named if place]

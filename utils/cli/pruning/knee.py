@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 PER_HALVING = 0.03
 """What a halving may cost, in mAP@0.5 or agreement."""
 
@@ -25,6 +23,8 @@ def knee(points: Sequence[tuple[int, float | None]], limit: float = PER_HALVING)
         A place in `points`; 0 if already the first cut costs more. None for fewer than two points, or a quality that is
         None or NaN.
     """
+    import numpy as np
+
     if len(points) < 2 or any(quality is None or math.isnan(quality) for _, quality in points):
         return None
     size, quality = np.array(sorted(((math.log2(parameters), q) for parameters, q in points))).T
