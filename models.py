@@ -30,7 +30,7 @@ from utils.layers import (
 
 __all__ = [
     "Checkpoint", "Darknet", "Loaded", "convert", "get_weights", "is_checkpoint", "load_checkpoint",
-    "load_darknet_weights", "load_model", "save_checkpoint", "save_weights", "set_weights",
+    "load_darknet_weights", "load_model", "model_with", "save_checkpoint", "save_weights", "set_weights",
 ]
 
 _logger = logging.getLogger(__name__)
@@ -197,6 +197,13 @@ def set_weights(model: Darknet, weights: Weights) -> None:
     for layer, arrays in zip(model.layers, weights.layers, strict=True):
         fill_layer(layer, arrays)
     model.header = weights.header
+
+
+def model_with(network: Network, weights: Weights) -> Darknet:
+    """A network that holds these arrays, bit for bit, in eval(); WeightsError if they belong to another cfg."""
+    model = Darknet(network, init=False)
+    set_weights(model, weights)
+    return model.eval()
 
 
 def get_weights(model: Darknet) -> Weights:

@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np
 
-from models import Darknet, set_weights
+from models import model_with
 from utils.cli.calibration import read_calibration_images
 from utils.cli.compression.budget import Budget
 from utils.cli.compression.targets import Target, target
@@ -129,9 +129,7 @@ def _plan(criterion: str, pair: Pair, budget: Budget, images: np.ndarray, seed: 
 
 
 def _map(pair: Pair, dataset: DetectionDataset) -> tuple[float, float]:
-    model = Darknet(pair[0], init=False)
-    set_weights(model, pair[1])
-    metrics = evaluate_engine(ModelEngine(model.fuse()), pair[0], dataset, workers=0).metrics
+    metrics = evaluate_engine(ModelEngine(model_with(*pair).fuse()), pair[0], dataset, workers=0).metrics
     return metrics.map50_coco, metrics.map
 
 

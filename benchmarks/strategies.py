@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from models import Darknet, set_weights
+from models import model_with
 from utils.cli.calibration import read_calibration_images
 from utils.cli.device import prepare_process
 from utils.cli.progress import progress_bar
@@ -99,10 +99,8 @@ def main() -> int:
 
 
 def _map50(network: Network, weights: Weights, dataset: DetectionDataset) -> float:
-    model = Darknet(network)
-    set_weights(model, weights)
     with progress_bar("evaluating", len(dataset), quiet=False) as advance:
-        engine = ModelEngine(model.eval())
+        engine = ModelEngine(model_with(network, weights).fuse())
         return evaluate_engine(engine, network, dataset, workers=0, advance=advance).metrics.map50_coco
 
 

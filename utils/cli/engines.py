@@ -49,7 +49,7 @@ def open_requested_engine(args: argparse.Namespace, network: Network) -> object:
 
 
 def _torch_engine(args: argparse.Namespace, network: Network) -> object:
-    from models import Darknet, is_checkpoint, load_checkpoint, set_weights
+    from models import is_checkpoint, load_checkpoint, model_with
     from utils.cli.device import select_device
     from utils.darknet import read_weights
     from utils.training import ModelEngine
@@ -59,7 +59,5 @@ def _torch_engine(args: argparse.Namespace, network: Network) -> object:
         weights = load_checkpoint(args.weights).weights_for(network)
     else:
         weights = read_weights(args.weights, network)  # a file with the first layers only is an error here
-    model = Darknet(network, init=False)
-    set_weights(model, weights)
     _logger.debug("running %s on %s", args.weights, device)
-    return ModelEngine(model.fuse().to(device), threads=args.threads)
+    return ModelEngine(model_with(network, weights).fuse().to(device), threads=args.threads)

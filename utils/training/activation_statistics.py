@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models import Darknet, set_weights
+from models import model_with
 from utils.darknet import IMAGE, Fresh, Layer, Network, Weights
 from utils.errors import DataError
 from utils.pruning.statistics import ActivationStatistics
@@ -27,9 +27,7 @@ def activation_statistics(network: Network, weights: Weights, batches: Iterable[
     Raises:
         DataError: the network computes NaN on them.
     """
-    model = Darknet(network, init=False)
-    set_weights(model, weights)
-    model.eval().to(device, memory_format=torch.channels_last)
+    model = model_with(network, weights).to(device, memory_format=torch.channels_last)
     moments = _Moments(network, generator=np.random.default_rng(seed), share=_POSITIONS / images)
     with torch.inference_mode():
         for batch in batches:

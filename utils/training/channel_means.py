@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models import Darknet, set_weights
+from models import model_with
 from utils.darknet import Network, Weights
 
 
@@ -22,9 +22,7 @@ def channel_means(network: Network, weights: Weights, batches: Iterable[np.ndarr
     Returns:
         {layer: float64 (C,)} for every layer whose output is a map (N, C, H, W).
     """
-    model = Darknet(network, init=False)
-    set_weights(model, weights)
-    model.eval().to(device)
+    model = model_with(network, weights).to(device)
     sums: dict[int, Tensor] = {}
     pixels: dict[int, int] = {}
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models import Darknet, get_weights, set_weights
+from models import get_weights, model_with
 from utils.darknet import Network, Weights
 from utils.errors import DataError
 
@@ -29,9 +29,7 @@ def recalibrated(network: Network, weights: Weights, batches: Iterable[np.ndarra
     Raises:
         DataError: no image, or batches of a single one where two are needed.
     """
-    model = Darknet(network, init=False)
-    set_weights(model, weights)
-    model.eval().to(device)
+    model = model_with(network, weights).to(device)
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     if not norms:
         return weights

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models import Darknet, get_weights, set_weights
+from models import get_weights, model_with
 from utils.darknet import Fresh, Layer, Network, Weights
 from utils.errors import DataError
 from utils.layers import ConvolutionalLayer
@@ -91,8 +91,8 @@ class _Run:
     def __init__(self, network: Network, weights: Weights, plan: Plan, smaller: Network, cut: Weights,
                  device: torch.device, sampling: Sampling) -> None:
         self._network, self._smaller, self._cut, self._device, self._sampling = network, smaller, cut, device, sampling
-        self._old = Lane(_model(network, weights, device))
-        self._new = Lane(_model(smaller, cut, device))
+        self._old = Lane(model_with(network, weights).to(device, memory_format=torch.channels_last))
+        self._new = Lane(model_with(smaller, cut).to(device, memory_format=torch.channels_last))
         groups = channel_groups(network)
         kept = kept_classes(network, groups, plan)
         self._kept = [torch.from_numpy(np.flatnonzero(kept[vector])).to(device) for vector in groups.vectors]
@@ -296,9 +296,3 @@ def _blocks(count: int) -> list[_Block]:
         images = [image for image in range(count) if (image % _HELD_OUT_EVERY == 1) == held_out]
         blocks += [_Block(images[start:start + IMAGES_PER_BLOCK], held_out) for start in range(0, len(images), IMAGES_PER_BLOCK)]
     return sorted(blocks, key=lambda block: (block.images[0], block.held_out))
-
-
-def _model(network: Network, weights: Weights, device: torch.device) -> Darknet:
-    model = Darknet(network, init=False)
-    set_weights(model, weights)
-    return model.eval().to(device, memory_format=torch.channels_last)

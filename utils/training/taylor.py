@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models import Darknet, set_weights
+from models import model_with
 from utils.darknet import Network, Weights
 from utils.layers import ConvolutionalLayer
 from utils.training.hyperparameters import hyperparameters
@@ -32,9 +32,7 @@ def taylor_importance(network: Network, weights: Weights, batches: Iterable[tupl
     Raises:
         CfgError: heads that cannot be trained.
     """
-    model = Darknet(network, init=False)
-    set_weights(model, weights)
-    model.eval().to(device)
+    model = model_with(network, weights).to(device)
     recipe = recipe_of(network)
     loss = loss_of_network(network, hyperparameters(network, recipe).as_dict(), recipe)
     norms = {layer.section.index: layer.bn for layer in model.layers
