@@ -14,12 +14,7 @@ LAYER_KEEP="${LAYER_KEEP:-0.01}"   # share of each layer's channels kept in any 
 ROUND="${ROUND:-1}"                # widths are multiples of this; 8 suits most engines
 ARCHITECTURE="${ARCHITECTURE:-yolov3-tiny}"  # of the demo network, see `python make_cfg.py --list`
 WIDTH_MULTIPLE="${WIDTH_MULTIPLE:-0.25}"     # of its filters
-SIZE="${SIZE:-160}"                # its input, pixels
-IMAGES="${IMAGES:-240}"            # images of the demo data set
-EPOCHS="${EPOCHS:-30}"             # of the training, and of the training with sparsity
-TUNE_EPOCHS="${TUNE_EPOCHS:-15}"   # of the fine-tuning
-SPARSITY="${SPARSITY:-0.7}"        # share of the batch-norm scales that shall end near 0
-SEED="${SEED:-0}"
+source "$(dirname "${BASH_SOURCE[0]}")/demo.sh"  # SIZE, IMAGES, EPOCHS, TUNE_EPOCHS, SPARSITY, SEED of the demo
 
 set -euo pipefail
 called_from="$PWD"
@@ -43,28 +38,18 @@ fi
 source "$root/scripts/venv.sh"
 ensure_venv requirements.txt
 
-step() { echo; echo "== $1"; shift; echo "\$ python $*"; "$VENV_PYTHON" "$@"; }
-
 if (( given == 0 )); then
   cd "$root"
   rm -rf "$out"/{demo,demo.cfg,baseline,sparse,pruned,tuned}
   mkdir -p "$out"
   DATA="$out/demo/demo.data"
-  train() {  # NAME CFG WEIGHTS EPOCHS, and more flags
-    local name="$1" cfg="$2" weights="$3" epochs="$4"
-    shift 4
-    "$VENV_PYTHON" -u train.py --cfg "$cfg" ${weights:+--weights "$weights"} --data "$DATA" --out "$out/$name" \
-      --epochs "$epochs" --batch-size 8 --accumulate 1 --schedule cosine --hyp giou=10 obj_pw=1 --cache-images \
-      --test-every 5 --seed "$SEED" "$@"
-  }
   step "a drawn data set" data/draw_demo.py --out "$out/demo" --images "$IMAGES" --seed "$SEED"
   CFG="$out/demo.cfg"
   step "a small network for it" make_cfg.py "$ARCHITECTURE" --anchors-from "$DATA" --width "$SIZE" \
     --width-multiple "$WIDTH_MULTIPLE" --seed "$SEED" -o "$CFG"
-  echo; echo "== train it"
-  train baseline "$CFG" "" "$EPOCHS" --adam --lr0 0.001
-  echo; echo "== train it with sparsity: batch-norm scales are pressed towards 0"
-  train sparse "$CFG" "$out/baseline/last.weights" "$EPOCHS" --lr0 0.02 -sr --s auto --target-sparsity "$SPARSITY"
+  train_step "train it" "$CFG" "" "$EPOCHS" "$out/baseline" --adam --lr0 0.001
+  train_step "train it with sparsity: batch-norm scales are pressed towards 0" "$CFG" "$out/baseline/last.weights" "$EPOCHS" \
+    "$out/sparse" --lr0 0.02 -sr --s auto --target-sparsity "$SPARSITY"
   WEIGHTS="$out/sparse/last.weights"
 else
   pruned="$root/$out/yours"
@@ -78,8 +63,7 @@ step "prune, verify and measure" "$root/slim_prune.py" --cfg "$CFG" --weights "$
 
 if (( given == 0 )); then
   smaller=("$pruned"/*.cfg "$pruned"/*.weights)
-  echo; echo "== fine-tune the smaller network"
-  train tuned "${smaller[0]}" "${smaller[1]}" "$TUNE_EPOCHS" --adam --lr0 0.0005
+  train_step "fine-tune the smaller network" "${smaller[0]}" "${smaller[1]}" "$TUNE_EPOCHS" "$out/tuned" --adam --lr0 0.0005
   tuned=("$out"/tuned/*.cfg "$out/tuned/last.weights")
   step "does OpenCV compute the same from the two files?" verify.py --cfg "${tuned[0]}" --weights "${tuned[1]}"
   step "all of them" compare.py --data "$DATA" \

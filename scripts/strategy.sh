@@ -10,22 +10,7 @@ CFG="${CFG:-}"; WEIGHTS="${WEIGHTS:-}"; DATA="${DATA:-}"   # a trained pair of y
 OUT="${OUT:-}"                              # folder for the results (default: output/<command> in the checkout)
 ARCHITECTURE="${ARCHITECTURE:-yolov3}"      # of the demo network; one with shortcuts, see `python make_cfg.py --list`
 WIDTH_MULTIPLE="${WIDTH_MULTIPLE:-0.125}"   # of its filters
-SIZE="${SIZE:-160}"                         # its input, pixels
-IMAGES="${IMAGES:-240}"                     # images of the demo data set
-EPOCHS="${EPOCHS:-30}"                      # of the training, and of the training with sparsity
-TUNE_EPOCHS="${TUNE_EPOCHS:-15}"            # of the fine-tuning
-SPARSITY="${SPARSITY:-0.7}"                 # share of the batch-norm scales that shall end near 0
-SEED="${SEED:-0}"
-
-step() { echo; echo "== $1"; shift; echo "\$ python $*"; "$VENV_PYTHON" -u "$@"; }
-
-train_step() {  # TITLE CFG WEIGHTS EPOCHS FOLDER, and more flags
-  local title="$1" cfg="$2" weights="$3" epochs="$4" folder="$5"
-  shift 5
-  step "$title" "$root/train.py" --cfg "$cfg" ${weights:+--weights "$weights"} --data "$DATA" --out "$folder" \
-    --epochs "$epochs" --batch-size 8 --accumulate 1 --schedule cosine --hyp giou=10 obj_pw=1 --cache-images \
-    --test-every 5 --seed "$SEED" "$@"
-}
+source "$(dirname "${BASH_SOURCE[0]}")/demo.sh"  # SIZE, IMAGES, EPOCHS, TUNE_EPOCHS, SPARSITY, SEED
 
 start_from_the_demo() {
   local demo="$root/output/demo/$ARCHITECTURE-$WIDTH_MULTIPLE-$SIZE-$IMAGES-$EPOCHS-$SEED"

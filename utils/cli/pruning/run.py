@@ -16,7 +16,7 @@ from utils.cli.pruning.cutting import Cutting, read_starting_weights
 from utils.cli.pruning.measuring import Validation
 from utils.cli.pruning.plan_files import load_plan, plan_differences
 from utils.cli.pruning.prefixes import name_prefix
-from utils.cli.pruning.showing import print_costs, print_result, print_sweep, print_widths
+from utils.cli.pruning.showing import print_costs, print_repair, print_result, print_sweep, print_widths
 from utils.cli.pruning.staging import outputs_of
 from utils.cli.pruning.sweep import Sweep, check_sweep, run_sweep, sweep_plans
 from utils.cli.pruning.writing import write_measured
@@ -62,6 +62,7 @@ def run_pruning(args: argparse.Namespace, strategy: Strategy, swept: str) -> int
     summary = summarize(network, cut.network, plan)
     approximate = cutting.approximate_layers(plan)
     print_widths(summary, plan, cutting.fold, len(approximate))
+    print_repair(cutting, cut)
     if args.dry_run:
         if args.plan_out:
             with made_folder(args.plan_out.parent):

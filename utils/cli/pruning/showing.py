@@ -10,6 +10,7 @@ from utils.cli.pruning.sweep import Sweep, sweep_facts
 from utils.cli.pruning.writing import PrunedPair
 
 if TYPE_CHECKING:
+    from utils.cli.pruning.cutting import CutPair, Cutting
     from utils.deploy import Latency
     from utils.detection import Metrics
     from utils.pruning import Plan, PruningSummary
@@ -32,6 +33,16 @@ def print_widths(summary: PruningSummary, plan: Plan, fold: str | None, approxim
         print(f"{approximate} padded convolutions read a removed channel's constant, folded into them: exact inside "
               "the map, approximate at its border")
     print()
+
+
+def print_repair(cutting: Cutting, cut: CutPair) -> None:
+    """What was done on images to what is left, and how near it came."""
+    if cutting.repair == "bn":
+        print(f"batch norms measured anew on {len(cutting.images)} images\n")
+    elif cut.heads:
+        missed = ", ".join(f"{100 * share:.2g} %" for share in cut.heads)
+        print(f"repaired on {len(cutting.images)} images without labels: of the variance that the heads read, {missed} is missed "
+              "on those held out\n")
 
 
 def print_costs(summary: PruningSummary, metrics: tuple[Metrics, Metrics] | None = None,
