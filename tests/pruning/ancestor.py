@@ -62,8 +62,9 @@ def shortcut_masks(network: Network, weights: Weights, percent: float) -> Masks:
     return masks
 
 
-def slim_masks(network: Network, weights: Weights, percent: float, layer_keep: float) -> Masks:
-    gamma, out = gammas_of(weights), unprunable(network, shortcuts=False)
+def slim_masks(network: Network, weights: Weights, percent: float, layer_keep: float, *, exclude: bool = True) -> Masks:
+    """exclude: leave alone what the published script does; without it SlimYOLOv3's rule is left."""
+    gamma, out = gammas_of(weights), unprunable(network, shortcuts=False) if exclude else set()
     v = np.sort(np.concatenate([g for i, g in gamma.items() if i not in out]))
     thre = v[int(len(v) * percent)]
     masks = {i: np.ones(len(g), bool) if i in out else g > thre for i, g in gamma.items()}

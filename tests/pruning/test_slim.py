@@ -8,6 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.generators import networks, random_weights
+from tests.pruning.ancestor import slim_masks
 from tests.pruning.compared import small_network
 from tests.pruning.test_groups import case, conv
 from tests.shared import needs_shared
@@ -25,33 +26,6 @@ def gammas_only(network: Network, seed: int) -> Weights:
     return Weights(Header(), layers, len(layers))
 
 
-def ancestors_masks(network: Network, weights: Weights, percent: float, layer_keep: float) -> dict[int, np.ndarray]:
-    """slim_prune.py as it was published, step by step, without its exclusions; for chains of shortcuts only."""
-    gamma = {i: np.abs(arrays["gamma"]) for i, arrays in enumerate(weights.layers) if arrays}
-    v = np.sort(np.concatenate(list(gamma.values())))
-    thre = v[int(len(v) * percent)]
-    mask = {}
-    for i, g in gamma.items():
-        mask[i] = g > thre
-        kmin = max(1, int(len(g) * layer_keep))
-        if mask[i].sum() < kmin:
-            mask[i][np.argsort(-g)[:kmin]] = True
-    visited = set()
-    for i in reversed(range(len(network.layers))):
-        if network.layers[i].kind != "shortcut" or i in visited:
-            continue
-        members, here = [], i
-        while network.layers[here].kind == "shortcut":
-            visited.add(here)
-            members.append(here - 1)
-            here = network.layers[here].inputs[1]
-        members.append(here)
-        merged = np.logical_or.reduce([mask[m] for m in members])
-        for m in members:
-            mask[m] = merged
-    return mask
-
-
 @needs_shared
 @pytest.mark.parametrize("name", ["yolov3", "yolov4"])
 @pytest.mark.parametrize(("percent", "layer_keep"), [(0.5, 0.01), (0.8, 0.01), (0.93, 0.1), (0.999, 0.05)])
@@ -59,7 +33,7 @@ def test_slim_keeps_what_its_ancestor_kept(name, percent, layer_keep):
     network = case(name)
     weights = gammas_only(network, seed=int(percent * 1000))
     plan = slim_plan(network, weights, percent, layer_keep)
-    expected = ancestors_masks(network, weights, percent, layer_keep)
+    expected = slim_masks(network, weights, percent, layer_keep, exclude=False)
     for layer, mask in expected.items():
         assert plan.keep[layer].channels == tuple(np.flatnonzero(mask)), layer
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from utils.reports import units
+from utils.reports.figures import columns
 from utils.reports.tables import table
 
-_COLUMNS: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
-    ("map50", "mAP@0.5", units.score),
-    ("map", "mAP@.5:.95", units.score),
-    ("f1", "F1", units.score),
-    ("parameters", "parameters", units.count),
-    ("gflops", "GFLOPs", units.gflops),
-    ("file_bytes", ".weights", units.file_size),
-)
+_COLUMNS = columns("map50", "map", "f1", "parameters", "gflops", "file_bytes")
 _LATENCY = "_ms"
 
 
@@ -26,8 +20,8 @@ def comparison_table(rows: Mapping[str, Mapping[str, float | None]], *, width: i
             `file_bytes`, and `ENGINE_ms`: the latency in an engine. A figure that no network has makes no column.
     """
     known = {key for figures in rows.values() for key, value in figures.items() if value is not None}
-    columns = [column for column in _COLUMNS if column[0] in known]
+    shown = [column for column in _COLUMNS if column[0] in known]
     engines = dict.fromkeys(key for figures in rows.values() for key in figures if key.endswith(_LATENCY) and key in known)
-    columns += [(key, key.removesuffix(_LATENCY), units.milliseconds) for key in engines]
-    cells = [(name, *(show(figures.get(key)) for key, _, show in columns)) for name, figures in rows.items()]
-    return table(cells, ("", *(title for _, title, _ in columns)), "<" + ">" * len(columns), width=width)
+    shown += [(key, key.removesuffix(_LATENCY), units.milliseconds) for key in engines]
+    cells = [(name, *(show(figures.get(key)) for key, _, show in shown)) for name, figures in rows.items()]
+    return table(cells, ("", *(title for _, title, _ in shown)), "<" + ">" * len(shown), width=width)

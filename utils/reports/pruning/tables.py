@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from utils.reports import units
+from utils.reports import figures, units
 from utils.reports.tables import bar, table
 
-# key in the before/after dicts, title, how to print it
-ROWS: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
-    ("map50", "mAP@0.5", units.score),
-    ("map", "mAP@0.5:0.95 (COCO)", units.score),
-    ("channels", "channels that can be pruned", units.count),
-    ("parameters", "parameters", units.count),
-    ("gflops", "GFLOPs (2 per multiply-add)", units.gflops),
-    ("file_bytes", ".weights file", units.file_size),
-    ("latency_ms", "latency, median", units.milliseconds),
-    ("latency_p95_ms", "latency, p95", units.milliseconds),
-)
+ROWS = figures.rows("map50", "map", "channels", "parameters", "gflops", "file_bytes", "latency_ms", "latency_p95_ms")
+"""Of a network before and after: key in the dicts, title, how to print it."""
 
-SWEPT: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
-    ("map50", "mAP@0.5", units.score),
-    ("map", "mAP@.5:.95", units.score),
-    ("agreement", "agreement", units.score),
-    ("missed", "missed at heads", units.percent),
-    ("parameters", "parameters", units.count),
-    ("gflops", "GFLOPs", units.gflops),
-    ("file_bytes", ".weights", units.file_size),
-    ("latency_ms", "latency", units.milliseconds),
-)
+SWEPT = figures.columns("map50", "map", "agreement", "missed", "parameters", "gflops", "file_bytes", "latency_ms")
+"""Of each cut of a sweep, likewise."""
 
 
 def before_after_table(before: Mapping[str, float | None], after: Mapping[str, float | None], *,
