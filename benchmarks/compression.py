@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import numpy as np
+from fastest import fastest_ms
 
 from models import model_with
 from utils.cli.calibration import read_calibration_images
@@ -32,7 +33,6 @@ from utils.cli.device import prepare_process
 from utils.cli.validation import validation_set
 from utils.darknet import Network, Weights, read_network, read_weights, write_cfg, write_weights
 from utils.datasets import DetectionDataset
-from utils.deploy import measure, open_engine, random_images
 from utils.pruning import Plan, apply_plan, plan_within
 from utils.pruning.orders import step_order
 from utils.training import (
@@ -83,7 +83,7 @@ def main() -> int:
 def _rows(name: str, pair: Pair, args: argparse.Namespace) -> None:
     dataset = validation_set(args.data, HeadDecoder(pair[0]).classes)
     empty = [""] * (len(args.ways) + bool(args.fine_tune))
-    times = [f" {_ms(pair, engine, args):.1f} ms" for engine in _ENGINES] if args.latency else []
+    times = [f" {fastest_ms(*pair, engine, args.threads):.1f} ms" for engine in _ENGINES] if args.latency else []
     print(f"| {name} | uncut: {_shown([_map(pair, dataset)])} {_cost(pair[0])}", " | ".join([*empty, *times]), "|", flush=True)
     targets = [args.target] if args.target else [[Target("params", 1 / times, True)] for times in args.times]
     for asked in targets:
@@ -97,7 +97,7 @@ def _rows(name: str, pair: Pair, args: argparse.Namespace) -> None:
         if args.fine_tune:
             cells.append(_shown([_map(_fine_tuned(smaller, args), dataset)]))
         if args.latency:
-            cells += [f"{_ms(pair, engine, args) / _ms(smaller, engine, args):.2f}x" for engine in _ENGINES]
+            cells += [f"{fastest_ms(*pair, engine, args.threads) / fastest_ms(*smaller, engine, args.threads):.2f}x" for engine in _ENGINES]
         print(f"| {name} | {' '.join(map(str, asked))} {_cost(smaller[0])}", " | ".join(cells), "|", flush=True)
 
 
@@ -143,18 +143,6 @@ def _fine_tuned(pair: Pair, args: argparse.Namespace) -> Pair:
                         str(args.fine_tune), "--out", Path(folder, "tuned"), "--nosave", "--notest", "-q", "--threads",
                         str(args.threads), *shlex.split(args.train_args)], check=True, stdout=subprocess.DEVNULL)
         return pair[0], read_weights(Path(folder, "tuned", "last.weights"), pair[0])
-
-
-def _ms(pair: Pair, engine: str, args: argparse.Namespace) -> float:
-    """The fastest of 40 runs on one image: what the machine takes when nobody disturbs it."""
-    shape = pair[0].input_shape
-    with tempfile.TemporaryDirectory() as folder:
-        files = Path(folder, "a.cfg"), Path(folder, "a.weights")
-        write_cfg(files[0], pair[0])
-        write_weights(files[1], *pair)
-        opened = open_engine(engine, *files, threads=args.threads)
-        return min(measure(opened, random_images(1, shape.channels, shape.height, shape.width, 0), repeats=1).median_ms
-                   for _ in range(40))
 
 
 def _shown(scores: list[tuple[float, float]]) -> str:

@@ -14,12 +14,13 @@ import argparse
 import shlex
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from fastest import fastest_ms
 
 from models import model_with
 from utils.cli.calibration import read_calibration_images
@@ -28,7 +29,6 @@ from utils.cli.progress import progress_bar
 from utils.cli.validation import validation_set
 from utils.darknet import Network, Weights, read_network, read_weights, write_cfg, write_weights
 from utils.datasets import DetectionDataset
-from utils.deploy import measure, open_engine, random_images
 from utils.pruning import (
     FOLDS,
     NetworkCost,
@@ -121,13 +121,7 @@ def _fine_tuned(command: str, network: Network, weights: Weights, dataset: Detec
 def _row(command: str, network: Network, weights: Weights, scores: Mapping[str, float], columns: list[str],
          tuned: float | None, args: argparse.Namespace) -> None:
     cost = NetworkCost.of(network)
-    shape = network.input_shape
-    image = random_images(1, shape.channels, shape.height, shape.width, 0)
-    with tempfile.TemporaryDirectory() as folder:
-        pair = Path(folder, "a.cfg"), Path(folder, "a.weights")
-        write_cfg(pair[0], network)
-        write_weights(pair[1], network, weights)
-        times = [measure(open_engine(name, *pair, threads=args.threads), image).median_ms for name in ("opencv", "torch")]
+    times = [fastest_ms(network, weights, name, args.threads) for name in ("opencv", "torch")]
     shown = [f"{scores[name]:.4f}" if name in scores else "" for name in columns]
     print(f"| `{command}` | {cost.parameters / 1e6:.3f} M | {cost.bflops:.3f} |", " | ".join(shown),
           f"| {'' if tuned is None else format(tuned, '.4f')} | {times[0]:.1f} | {times[1]:.1f} |", flush=True)
