@@ -167,6 +167,7 @@ class _Elimination:
             (block, carried_variances(network, block, statistics)) for block in residual_blocks(network)] if blocks else []
 
     def steps(self) -> Iterator[Step]:
+        """One thing after the other, until nothing that could go is left."""
         every = max(1, int(self._left.sum()) // _REFRESH)
         number = 0
         while True:

@@ -108,6 +108,7 @@ class _Run:
         self._heads: list[float] = []
 
     def through(self, images: np.ndarray, advance: Advance) -> Reconstruction:
+        """Layer by layer; before each, as many blocks of images join as memory then has room for."""
         blocks = _blocks(len(images))
         schedule = blocks_at((self._network, self._smaller), len(blocks), IMAGES_PER_BLOCK, self._sampling.memory)
         with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
