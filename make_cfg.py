@@ -204,9 +204,8 @@ def _found_anchors(args: argparse.Namespace, classes: int | None) -> Anchors:
 
 def _box_sizes(data_file: Path, classes: int | None, net: Net) -> np.ndarray:
     """(n, 2) sizes of all boxes of train=, relative to the network's input, as training will see them."""
-    from utils.datasets.anchors import box_sizes
+    from utils.datasets.anchors import box_sizes_in
     from utils.datasets.detection_dataset import DetectionDataset
-    from utils.datasets.geometry import Geometry
 
     data = read_data(data_file)
     if data.train is None:
@@ -215,11 +214,8 @@ def _box_sizes(data_file: Path, classes: int | None, net: Net) -> np.ndarray:
     dataset = DetectionDataset.read(data.train, classes, problems=problems)
     if problems:
         _log.warning("%d lines were left out; the first: %s", len(problems), problems[0])
-    labels = dataset.labels
-    if net.letter_box:  # the picture fills a part of the input that depends on its shape
-        geometries = (Geometry(*sample.size, net.width, net.height, True) for sample in dataset)
-        labels = tuple(geometry.labels_to_net(one) for geometry, one in zip(geometries, labels, strict=True))
-    return box_sizes(labels)
+    images = dataset.sizes() if net.letter_box else np.zeros((len(dataset), 2), np.int32)
+    return box_sizes_in((net.width, net.height), dataset.labels, images, letterbox=net.letter_box)
 
 
 def _summary(text: str) -> str:

@@ -1,15 +1,14 @@
-"""The same network for another number of classes: which filters= change, and for how many classes a file was trained."""
+"""The same network for another number of classes: which lines change, and for how many classes a file was trained."""
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from utils.darknet.network import Layer, Network
 from utils.darknet.sections import Convolutional
 from utils.darknet.shape import IMAGE
-from utils.darknet.weights import read_weights
+from utils.darknet.weights import float_count
 from utils.errors import CfgError
 
 # Layers with a filters= of their own: here a walk back from a head ends.
@@ -48,6 +47,32 @@ def with_classes(network: Network, classes: int) -> Network:
     return network.with_options(changes) if changes else network
 
 
+def lines_for_classes(network: Network, classes: int) -> dict[int, str]:
+    """What to write on which lines of the cfg so that every head knows `classes`: {23: "filters=21", 30: "classes=2"}.
+
+    Lines count from 1; a value that is not written stands for its section's line. A head that does not read a convolution
+    changes its classes= only: which filters= to change with it, no rule says. Empty where nothing has to change.
+    """
+    changes: dict[int, str] = {}
+    for head in network.heads:
+        options = head.options
+        if options.classes == classes:
+            continue
+        feeding = head.inputs[0]
+        if feeding != IMAGE and network.layers[feeding].kind == "convolutional":
+            entries = options.channels // options.per_cell - options.classes
+            changes[line_of(network, feeding, "filters")] = f"filters={options.per_cell * (entries + classes)}"
+        changes[line_of(network, head.index, "classes")] = f"classes={classes}"
+    return changes
+
+
+def line_of(network: Network, layer: int, key: str) -> int:
+    """The line of an option of a layer, or of its section where it is not written; counts from 1."""
+    section = network.document.sections[layer + 1]
+    option = section.by_key.get(key)
+    return option.line if option else section.line
+
+
 def classes_in_file(path: str | Path, network: Network) -> int | None:
     """For how many classes a .weights file must have been trained if it belongs to this cfg but for its classes.
 
@@ -57,8 +82,7 @@ def classes_in_file(path: str | Path, network: Network) -> int | None:
     Raises:
         WeightsError: the file cannot be read, or is no .weights file.
     """
-    header = read_weights(path, network, cutoff=0).header
-    return classes_for_length(network, (Path(path).stat().st_size - struct.calcsize(header.format)) // 4)
+    return classes_for_length(network, float_count(path))
 
 
 def classes_for_length(network: Network, floats: int) -> int | None:

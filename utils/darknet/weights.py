@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -106,6 +108,22 @@ def read_weights(path: str | Path, network: Network, *, allow_prefix: bool = Fal
     return Weights(header, tuple(layers), len(layers))
 
 
+def read_header(path: str | Path) -> Header:
+    """The header of a .weights file alone.
+
+    Raises:
+        WeightsError: unreadable, or not a .weights file: too short, a Git LFS pointer, a web page, a checkpoint.
+    """
+    with _opened(Path(path)) as file:
+        return _header(Path(path), file.read(20))[0]
+
+
+def float_count(path: str | Path) -> int:
+    """How many numbers a .weights file holds, by its length; WeightsError as `read_header`."""
+    header = read_header(path)
+    return (Path(path).stat().st_size - len(header.to_bytes())) // 4
+
+
 def write_weights(path: str | Path, network: Network, weights: Weights, *, seen: int | None = None) -> None:
     """Write a .weights file, all or nothing.
 
@@ -169,19 +187,25 @@ def _initial(layer: Layer, spec: ArraySpec, rng: np.random.Generator) -> np.ndar
 
 
 def _read_floats(path: Path) -> tuple[Header, np.ndarray]:
+    with _opened(path) as file:
+        header, offset = _header(path, file.read(20))
+        file.seek(0, 2)
+        size = file.tell() - offset
+        if size % 4:
+            raise WeightsError(path, f"ends within a number ({size % 4} bytes over)",
+                               "the download was cut off; fetch it again")
+        file.seek(offset)
+        return header, np.fromfile(file, "<f4")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The file; a WeightsError for what the disk says, also while it is read."""
     if path.exists() and not path.is_file() and not path.is_dir():
         raise WeightsError(path, "is a device or a pipe", "give a .weights file")
     try:
         with path.open("rb") as file:
-            start = file.read(20)
-            header, offset = _header(path, start)
-            file.seek(0, 2)
-            size = file.tell() - offset
-            if size % 4:
-                raise WeightsError(path, f"ends within a number ({size % 4} bytes over)",
-                                   "the download was cut off; fetch it again")
-            file.seek(offset)
-            floats = np.fromfile(file, "<f4")
+            yield file
     except IsADirectoryError:
         raise WeightsError(path, "is a folder", "give a .weights file") from None
     except FileNotFoundError:
@@ -189,7 +213,6 @@ def _read_floats(path: Path) -> tuple[Header, np.ndarray]:
                            ) from None
     except OSError as error:
         raise WeightsError(path, f"cannot be read ({error.strerror})", "check its permissions") from error
-    return header, floats
 
 
 def _header(path: Path, start: bytes) -> tuple[Header, int]:

@@ -1,6 +1,6 @@
 """Images and labels: Darknet's resize, lists, label files, training samples, VOC, COCO and Oxford hand, the drawn demo set, anchors."""
 
-from utils.datasets.anchors import Anchors, anchor_fit, box_sizes, find_anchors
+from utils.datasets.anchors import Anchors, anchor_fit, box_sizes, box_sizes_in, find_anchors
 from utils.datasets.annotations import AnnotatedImage, Annotations, Dropped
 from utils.datasets.augmentation import AugmentationOptions
 from utils.datasets.batch_order import BatchOrder, BatchRequest, MultiScale
@@ -49,6 +49,7 @@ __all__ = [
     "YoloFiles",
     "anchor_fit",
     "box_sizes",
+    "box_sizes_in",
     "cache_bytes",
     "calibration_images",
     "class_weights",

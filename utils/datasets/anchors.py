@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from utils.datasets.geometry import Geometry
 from utils.errors import DataError
 
 ROUNDS = 1000
@@ -92,6 +93,22 @@ def box_sizes(labels: Iterable[np.ndarray]) -> np.ndarray:
     """(n, 2) widths and heights of all boxes in the labels of some images, (m, 5 or more) each."""
     sizes = [np.asarray(one, dtype=np.float64).reshape(len(one), -1)[:, 3:5] for one in labels if len(one)]
     return np.concatenate(sizes) if sizes else np.zeros((0, 2))
+
+
+def box_sizes_in(network: tuple[int, int], labels: Iterable[np.ndarray], images: np.ndarray, *,
+                 letterbox: bool) -> np.ndarray:
+    """(n, 2) widths and heights of all boxes relative to the network's input, as training will see them.
+
+    Args:
+        network: (width, height) of the input in pixels.
+        labels: per image (m, 5 or more), relative to the image.
+        images: (N, 2) width and height of the images in pixels; they matter with a letterbox only.
+        letterbox: the picture keeps its shape and fills a part of the input.
+    """
+    if letterbox:
+        labels = [Geometry(int(width), int(height), *network, True).labels_to_net(one)
+                  for (width, height), one in zip(images, labels, strict=True)]
+    return box_sizes(labels)
 
 
 def _settled(boxes: np.ndarray, centres: np.ndarray) -> np.ndarray:

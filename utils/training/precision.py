@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Any, Literal
 
@@ -15,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from utils.errors import OptionError
+from utils.training.apex import installed_apex
 
 _logger = logging.getLogger(__name__)
 
@@ -155,22 +154,17 @@ def _are_finite(optimizer: torch.optim.Optimizer) -> bool:
 
 def _apex_amp() -> ModuleType:
     """NVIDIA's apex.amp; OptionError with what is there instead, found without running any of it."""
-    spec = importlib.util.find_spec("apex")
-    if spec is None:
-        raise OptionError("--amp apex", "NVIDIA apex is not installed",
-                          f"{_INSTEAD}; apex itself is built from https://github.com/NVIDIA/apex, release 25.04 or older, "
-                          "and is not the `apex` of the package index")
-    folders = list(spec.submodule_search_locations or ())
-
-    def has(name: str) -> bool:
-        return PathFinder.find_spec(f"apex.{name}", folders) is not None
-
-    if not has("amp"):
-        if has("optimizers") or has("normalization"):
+    match installed_apex():
+        case "none":
+            raise OptionError("--amp apex", "NVIDIA apex is not installed",
+                              f"{_INSTEAD}; apex itself is built from https://github.com/NVIDIA/apex, release 25.04 or older, "
+                              "and is not the `apex` of the package index")
+        case "without amp":
             raise OptionError("--amp apex", "the installed apex has no apex.amp any more: NVIDIA removed it in 2025",
                               _INSTEAD)
-        raise OptionError("--amp apex", "the installed `apex` is not NVIDIA's but a package of the same name from the index "
-                          "(login forms for the Pyramid web framework)", f"pip uninstall apex, and {_INSTEAD}")
+        case "a stranger":
+            raise OptionError("--amp apex", "the installed `apex` is not NVIDIA's but a package of the same name from the "
+                              "index (login forms for the Pyramid web framework)", f"pip uninstall apex, and {_INSTEAD}")
     try:
         return importlib.import_module("apex.amp")
     except ImportError as error:

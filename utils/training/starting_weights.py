@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -17,11 +16,10 @@ from utils.darknet import (
     classes_for_length,
     classes_in_file,
     head_convolutions,
-    parse_network,
     read_weights,
     with_classes,
 )
-from utils.darknet.builder import ARCHITECTURES, build_cfg
+from utils.darknet.known_files import known_file
 from utils.errors import CfgError, WeightsError
 from utils.layers import Checkpoint
 
@@ -83,7 +81,7 @@ def _of_weights(network: Network, path: Path) -> tuple[Weights, str]:
     try:
         weights = read_weights(path, network, allow_prefix=True)
     except WeightsError as error:
-        known = _known_file(network, path)
+        known = known_file(path, network.net.channels)
         if known is None:
             raise
         raise WeightsError(path, error.problem, f"it has the length of {known}") from error
@@ -124,21 +122,6 @@ def _without_heads(network: Network, weights: Weights, path: Path, classes: int)
         f"its {len(heads)} head convolutions keep"
     note = f"{path.name} was trained for {of}: {convolutions} their initial weights"
     return weights.with_layers({index: {} for index in heads}), note
-
-
-def _known_file(network: Network, path: Path) -> str | None:
-    """What a .weights file of that length is, among the architectures that we can build: "yolov3-tiny with 80 classes"."""
-    header = read_weights(path, network, cutoff=0).header
-    floats = (path.stat().st_size - len(header.to_bytes())) // 4
-    for name in ARCHITECTURES:
-        other = parse_network(build_cfg(name, channels=network.net.channels), f"{name}.cfg")
-        classes = classes_for_length(other, floats)
-        if classes is not None:
-            return f"{name} with {classes} classes"
-        for layer, total in zip(other.layers, accumulate(layer.parameters for layer in other.layers), strict=True):
-            if total == floats and layer.stored:
-                return f"the first {layer.index + 1} layers of {name}"
-    return None
 
 
 def _apply_prior(model: Darknet, fresh: tuple[int, ...], prior: Prior) -> None:

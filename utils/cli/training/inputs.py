@@ -7,7 +7,16 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.darknet import DataFile, Network, parse_network, read_data, read_names, read_network
+from utils.darknet import (
+    DataFile,
+    Network,
+    line_of,
+    lines_for_classes,
+    parse_network,
+    read_data,
+    read_names,
+    read_network,
+)
 from utils.darknet.builder import ARCHITECTURES, build_cfg
 from utils.errors import CfgError, DataError, OptionError, SourceLine
 
@@ -102,22 +111,8 @@ def _check_classes(network: Network, classes: int, data: Path) -> None:
     wrong = [head for head in network.heads if head.options.classes != classes]
     if not wrong:
         return
-    changes = []
-    for head in wrong:
-        per_anchor = head.options.channels // head.options.per_cell - head.options.classes
-        filters = head.options.per_cell * (per_anchor + classes)
-        feeding = head.inputs[0]
-        if network.layers[feeding].kind == "convolutional":
-            changes.append(f"line {_line(network, feeding, 'filters')}: filters={filters}")
-        changes.append(f"line {_line(network, head.index, 'classes')}: classes={classes}")
+    changes = [f"line {line}: {option}" for line, option in lines_for_classes(network, classes).items()]
     head = wrong[0]
-    raise CfgError(SourceLine(network.path, _line(network, head.index, "classes")),
+    raise CfgError(SourceLine(network.path, line_of(network, head.index, "classes")),
                    f"the head knows {head.options.classes} classes, {data} has {classes}",
                    "change " + ", ".join(changes) + ", or let --arch make a cfg")
-
-
-def _line(network: Network, layer: int, key: str) -> int:
-    """The line of an option, or of its section where it is not written."""
-    section = network.document.sections[layer + 1]
-    option = section.by_key.get(key)
-    return option.line if option else section.line
