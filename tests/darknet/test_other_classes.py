@@ -16,6 +16,7 @@ from utils.darknet import (
     classes_in_file,
     head_convolutions,
     initial_weights,
+    lines_for_classes,
     parse_network,
     read_network,
     with_classes,
@@ -39,6 +40,17 @@ def test_other_classes_make_the_network_that_the_builder_makes(name):
     coco = parse_network(build_cfg(name), f"{name}.cfg")
     assert with_classes(coco, 3).fingerprint == parse_network(build_cfg(name, classes=3)).fingerprint != coco.fingerprint
     assert with_classes(coco, 80).document == coco.document
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_the_lines_for_other_classes_make_that_network_too(name):
+    text = build_cfg(name)
+    lines = text.split("\n")
+    for number, line in lines_for_classes(parse_network(text), 3).items():
+        assert lines[number - 1].split("=")[0] == line.split("=")[0]
+        lines[number - 1] = line
+    assert parse_network("\n".join(lines)).fingerprint == parse_network(build_cfg(name, classes=3)).fingerprint
+    assert lines_for_classes(parse_network(text), 80) == {}
 
 
 def test_only_the_lines_of_filters_and_classes_change():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.shared import SHARED, needs_shared
-from utils.datasets import DetectionDataset, anchor_fit, box_sizes, find_anchors
+from utils.datasets import DetectionDataset, anchor_fit, box_sizes, box_sizes_in, find_anchors
 from utils.datasets.anchors import shape_iou
 from utils.errors import DataError
 
@@ -98,3 +98,10 @@ def test_very_many_boxes_are_searched_in_a_sample_and_measured_in_full():
 def test_labels_without_boxes_give_no_sizes():
     assert box_sizes([np.zeros((0, 5)), np.zeros((0, 5))]).shape == (0, 2)
     assert box_sizes([np.array([[1, 0.5, 0.5, 0.25, 0.75, 1, 9]]), np.zeros((0, 5))]).tolist() == [[0.25, 0.75]]
+
+
+def test_a_letterbox_shrinks_the_boxes_of_a_wide_image_and_stretching_does_not():
+    """An image of 200x100 fills 100x50 of a 100x100 input, so half the height."""
+    labels, images = [np.array([[0, 0.5, 0.5, 0.4, 0.6]])], np.array([[200, 100]])
+    np.testing.assert_allclose(box_sizes_in((100, 100), labels, images, letterbox=True), [[0.4, 0.3]])
+    np.testing.assert_allclose(box_sizes_in((100, 100), labels, images, letterbox=False), [[0.4, 0.6]])

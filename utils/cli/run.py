@@ -1,6 +1,7 @@
 """What happens around the body of every command: arguments, logging, and the exit code.
 
     0    done
+    1    doctor.py alone: done, and something is wrong with what it looked at
     2    the command line or a file makes no sense: one line on stderr, nothing written
     130  interrupted (Ctrl-C)
     141  the reader of our output went away (`... | head`)
