@@ -40,6 +40,7 @@ def test_names_keep_their_place(tmp_path):
 @pytest.mark.parametrize(("text", "message"), [
     ("classes 3\n", "my.data:1: 'classes 3' has no '='"),
     ("# a\nclasses=many\n", "my.data:2: classes=many is no number of classes"),
+    ("classes=2\ntrain=a\0b\n", "my.data:2: holds zero bytes"),
     ("classes=0\n", "my.data:1: classes=0 is no number of classes"),
     ("classes=\u00b2\n", "my.data:1: classes=\u00b2 is no number of classes"),
     ("classes=" + 5000 * "9", "my.data:1: classes=9999999999999999999999999999999999999999 is no number of classes"),

@@ -179,6 +179,11 @@ def test_a_missing_file_and_a_folder_are_told_apart(network, tmp_path):
         read_weights(tmp_path, network)
 
 
+def test_a_name_that_is_too_long_is_an_error_of_ours(network):
+    with pytest.raises(WeightsError, match="cannot be read"):
+        read_weights("x" * 300, network)
+
+
 def test_a_device_without_an_end_is_refused(network):
     with pytest.raises(WeightsError, match="is a device or a pipe"):
         read_weights("/dev/zero", network)

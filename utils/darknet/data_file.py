@@ -34,13 +34,16 @@ def read_data(path: str | Path) -> DataFile:
     """Read a .data file: `key = value` lines, `#` and `;` comments, the first of a repeated key counts.
 
     Raises:
-        DataError: missing or unreadable, a line without `=`, or `classes=` that is not a positive number.
+        DataError: missing or unreadable, a line without `=` or with zero bytes, or `classes=` that is not a positive number.
     """
     path = Path(path)
     options: dict[str, str] = {}
     lines: dict[str, int] = {}
     for number, raw in enumerate(_text(path, ".data").split("\n"), start=1):
         text = raw.strip()
+        if "\0" in text:
+            raise DataError(SourceLine(str(path), number), "holds zero bytes, so this is no .data file, or one in UTF-16",
+                            "save it as UTF-8 text")
         if not text or text[0] in "#;":
             continue
         key, equals, value = text.partition("=")

@@ -201,9 +201,9 @@ def _read_floats(path: Path) -> tuple[Header, np.ndarray]:
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """The file; a WeightsError for what the disk says, also while it is read."""
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise WeightsError(path, "is a device or a pipe", "give a .weights file")
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise WeightsError(path, "is a device or a pipe", "give a .weights file")
         with path.open("rb") as file:
             yield file
     except IsADirectoryError:

@@ -249,6 +249,11 @@ def more_classes_than_names(patient):
     patient.edit("my.data", "classes=2", "classes=3")
 
 
+@case("names", "wrong", "my.data:1 says classes=3", mended=True)
+def classes_behind_a_byte_order_mark(patient):
+    Path("my.data").write_text("\ufeff" + Path("my.data").read_text().replace("classes=2", "classes=3"), encoding="utf-8")
+
+
 @case("names", "wrong", "my.names: does not exist")
 def names_that_are_not_there(patient):
     Path("my.names").unlink()

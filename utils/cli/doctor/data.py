@@ -86,5 +86,5 @@ def _check_classes(described: Described, network: Network) -> Finding:
 
 def _line_of(path: Path, key: str) -> int:
     """The line, from 1, on which a key of a .data file stands first."""
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
     return next(number for number, line in enumerate(lines, start=1) if "".join(line.split()).startswith(f"{key}="))

@@ -62,17 +62,17 @@ def check_sizes(key: str, scan: ImageScan, network: Network, files: Files) -> It
         yield _check_small_boxes(key, scan, network, files)
 
 
-def check_calibration(scan: ImageScan) -> Finding:
+def check_calibration(scan: ImageScan, files: Files) -> Finding:
     """Whether there are as many images as a repair without labels wants to see."""
     if len(scan) >= CALIBRATION:
         return fine("calibration", f"{len(scan)} training images, of which a repair draws {CALIBRATION}")
     return look("calibration", f"{len(scan)} training images, and a repair wants {CALIBRATION}: name a folder with more, labels "
-                "are not needed", python("prune.py", "--cfg", "MY.cfg", "--weights", "MY.weights", "--images", "PICTURES"))
+                "are not needed", python("prune.py", *files.pair, "--images", "PICTURES"))
 
 
 def check_overlap(train: ImageScan, valid: ImageScan) -> Finding:
     """Images that are in both lists make every mAP too good."""
-    both = set(map(os.path.realpath, train.images)) & set(map(os.path.realpath, valid.images))
+    both = set(map(os.path.abspath, train.images)) & set(map(os.path.abspath, valid.images))
     if not both:
         return fine("split", "no image is in train= and in valid=")
     return look("split", f"{len(both)} of the {len(valid)} images of valid= are in train=, too: an mAP on them says how well the "

@@ -140,7 +140,7 @@ def _data(network: Network | None, files: Files, quiet: bool) -> Iterator[Findin
         if network is not None:
             yield from check_sizes(key, scan, network, files)
     if "train" in scans:
-        yield check_calibration(scans["train"])
+        yield check_calibration(scans["train"], files)
         if network is not None and network.heads and scans["train"].boxes:
             yield check_anchors(network, scans["train"])
     yield from _overlap(described.data.train, described.data.valid, scans)
