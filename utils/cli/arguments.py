@@ -7,6 +7,7 @@ typed with hyphens or with underscores (`--img_size`, `--img-size`), whichever w
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Sequence
@@ -88,6 +89,33 @@ def _whole_number(text: str, smallest: int) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number; write {smallest} or more") from None
     if value < smallest:
         raise argparse.ArgumentTypeError(f"{text} is too small; write {smallest} or more")
+    return value
+
+
+def finite(text: str) -> float:
+    """argparse type: a number, neither infinite nor NaN."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return value
+
+
+def positive(text: str) -> float:
+    """argparse type: a number above 0."""
+    value = finite(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is too small; write a number above 0")
+    return value
+
+
+def non_negative(text: str) -> float:
+    """argparse type: a number, 0 or more."""
+    value = finite(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is too small; write 0 or more")
     return value
 
 

@@ -8,7 +8,7 @@ from utils.detection.decode import decode_gaussian_yolo, decode_region, decode_y
 from utils.detection.evaluation import ClassMetrics, Metrics, evaluate
 from utils.detection.ground_truth import GroundTruth
 from utils.detection.iou_loss import box_loss, iou_family
-from utils.detection.loss import DetectionLoss, HeadLossOptions, LossParts, prior_biases
+from utils.detection.loss import DetectionLoss, HeadLossOptions, LossParts, predicted_boxes, prior_biases
 from utils.detection.matching import Matches, match_detections
 from utils.detection.nms import darknet_rows, select_detections
 from utils.detection.precision_recall import OperatingPoint, PrecisionRecall, best_common_confidence
@@ -42,6 +42,7 @@ __all__ = [
     "match_detections",
     "mean_average_precision",
     "pairwise_iou",
+    "predicted_boxes",
     "prior_biases",
     "select_detections",
     "xywh_to_xyxy",

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
@@ -122,17 +122,22 @@ class HeadLossOptions:
 
 @dataclass(frozen=True)
 class LossParts:
-    """The parts of a batch's loss, weighted: tensors without dimensions. targets: how many places answered for a box."""
+    """The parts of a batch's loss, weighted: tensors without dimensions. positives: per head the places that answered."""
 
     box: Tensor
     objectness: Tensor
     classes: Tensor
-    targets: int
+    positives: Sequence[Positives] = field(repr=False)
 
     @property
     def total(self) -> Tensor:
         """Their sum, on which to call backward."""
         return self.box + self.objectness + self.classes
+
+    @property
+    def targets(self) -> int:
+        """How many places answered for a box."""
+        return sum(map(len, self.positives))
 
 
 class DetectionLoss:
@@ -183,7 +188,7 @@ class DetectionLoss:
         images = raw[0].shape[0]
         scale = images / 64 if self.reduction == "mean" else 1 / max(images, 1)
         box, objectness, classes = (torch.stack(part).sum() * scale for part in zip(*parts, strict=True))
-        return LossParts(box, objectness, classes, sum(map(len, positives)))
+        return LossParts(box, objectness, classes, positives)
 
     def prior(self, head: int, bias: Tensor, size: tuple[int, int]) -> Tensor:
         """`prior_biases` of one head, by its number in cfg order."""
@@ -246,7 +251,7 @@ def _head_loss(options: HeadLossOptions, raw: Tensor, positives: Positives, targ
                size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
     """Box, objectness and class part of one head, weighted and added up over places."""
     rows = full_precision(raw[positives.image, positives.anchor, positives.row, positives.column])
-    predicted = _predicted(options, rows, positives, raw, size)
+    predicted = predicted_boxes(options, rows, positives, raw, size)
     if options.iou_loss == "mse":
         boxes = _squared_errors(options, rows, predicted, positives, raw, size)
     else:
@@ -275,9 +280,18 @@ def _offsets(options: HeadLossOptions, rows: Tensor) -> Tensor:
     return xy * options.scale_x_y - 0.5 * (options.scale_x_y - 1)
 
 
-def _predicted(options: HeadLossOptions, rows: Tensor, positives: Positives, raw: Tensor,
-               size: tuple[int, int]) -> Tensor:
-    """(m, 4): the boxes that `decode_yolo` or `decode_region` makes of the positives' rows, in cells."""
+def predicted_boxes(options: HeadLossOptions, rows: Tensor, positives: Positives, raw: Tensor,
+                    size: tuple[int, int]) -> Tensor:
+    """The boxes that `decode_yolo` or `decode_region` makes of some rows of a head.
+
+    Args:
+        rows: (m, 5 + classes), those of the positives, in float32 or float64.
+        raw: the head's output, (N, A, gy, gx, 5 + classes); only its shape matters.
+        size: (height, width) of the images, pixels.
+
+    Returns:
+        (m, 4): centre x, centre y, width, height in cells, as `Positives.truth`.
+    """
     anchors = _anchors_in_cells(options, positives, raw, size)
     cells = torch.stack((positives.column, positives.row), dim=-1)
     factors = (2 * rows[:, 2:4]) ** 2 if options.new_coords else rows[:, 2:4].clamp(max=MAX_LOG_SIZE).exp()

@@ -32,7 +32,7 @@ class EpochReport:
 
     losses: means over the epoch, by part, and "total". lr: of its last step. s: strength of the sparsity, if any.
     metrics: precision, recall, f1, map50, map (COCO's), or None. sparsity: the numbers of the gauge, or None.
-    remarks: what the gauge has to say about them.
+    remarks: what the gauge, and in its first epoch the teacher, has to say about them.
     is_best: whether no earlier epoch had a higher map50. skipped_steps: left out because of Inf or NaN.
     seconds: of training, without evaluation. memory_mb: of this process (CPU) or device (CUDA), at its highest.
     """

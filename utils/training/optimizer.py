@@ -18,7 +18,7 @@ Kind = Literal["sgd", "adam", "adamw"]
 
 
 def build_optimizer(model: Darknet, kind: Kind = "sgd", *, lr: float, momentum: float = 0.9,
-                    weight_decay: float = 0.0) -> torch.optim.Optimizer:
+                    weight_decay: float = 0.0, beside: nn.Module | None = None) -> torch.optim.Optimizer:
     """An optimiser with two parameter groups, whose "name" is "decay" or "no_decay".
 
     Weight decay pulls at the kernels of convolutions and [connected] layers, not at gamma, beta, bias, [implicit] or the
@@ -30,6 +30,7 @@ def build_optimizer(model: Darknet, kind: Kind = "sgd", *, lr: float, momentum: 
         lr: learning rate of both groups.
         momentum: of SGD; for Adam the first beta. The second is 0.999.
         weight_decay: of the group "decay".
+        beside: layers that learn with the network and are no part of it; their kernels decay, too.
 
     Raises:
         OptionError: a number that no optimiser can use, or every layer is frozen.
@@ -38,6 +39,9 @@ def build_optimizer(model: Darknet, kind: Kind = "sgd", *, lr: float, momentum: 
     decay, rest = _parameter_groups(model)
     if not decay and not rest:
         raise OptionError("--freeze", "leaves nothing to train: all layers with weights are frozen", "freeze fewer layers")
+    if beside is not None:
+        for parameter in beside.parameters():
+            (decay if parameter.dim() > 1 else rest).append(parameter)
     groups: list[dict[str, Any]] = [{"name": "decay", "params": decay, "weight_decay": weight_decay},
                                     {"name": "no_decay", "params": rest, "weight_decay": 0.0}]
     match kind:

@@ -16,6 +16,7 @@ from torch import nn
 from models import Darknet
 from utils.datasets import TrainingBatch, TrainingBatches
 from utils.detection import DetectionLoss
+from utils.distillation import Distillation, Lesson, teacher_remarks
 from utils.errors import BonsaiError, DataError
 from utils.sparsity import Sparsity, SparsityGauge
 from utils.training.distributed import Processes
@@ -44,7 +45,7 @@ class StopEvaluation(Exception):
 class TrainingOptions:
     """What a loop needs to know beside its parts.
 
-    epochs: in all. accumulate: batches per optimiser step. clip: longest gradient, 0 is no limit. seed: of dropout.
+    epochs: in all. accumulate: batches per optimiser step. clip: longest gradient, 0 is no limit. seed: of dropout and masks.
     evaluate_every: epochs between evaluations; 0 evaluates the last one only. patience: how many steps in a row may have
     a loss or a gradient that is no number before the training gives up (fp16 needs up to 16 to find its scale).
     """
@@ -96,6 +97,7 @@ class Trainer:
         optimizer, learning_rate, precision, processes: see their files.
         ema: keeps the average that is evaluated and saved, or None to use the model itself.
         sparsity: presses gammas, or None.
+        distillation: brings a teacher, or None; its student is this very model.
         frozen: layers that neither learn nor update their statistics.
         evaluate: how good a network is; called on all processes; None never evaluates.
 
@@ -106,17 +108,22 @@ class Trainer:
     def __init__(self, model: Darknet, batches: TrainingBatches, loss: DetectionLoss, options: TrainingOptions, *,
                  optimizer: torch.optim.Optimizer, learning_rate: LearningRate, precision: Precision,
                  processes: Processes, ema: ModelEma | None = None, sparsity: Sparsity | None = None,
-                 frozen: Sequence[int] = (), sync_bn: bool = False, evaluate: Evaluate | None = None) -> None:
+                 distillation: Distillation | None = None, frozen: Sequence[int] = (), sync_bn: bool = False, evaluate: Evaluate | None = None) -> None:
         self.model, self.batches, self.loss, self.options = model, batches, loss, options
         self.optimizer, self.learning_rate, self.precision = optimizer, learning_rate, precision
         self.processes, self.ema, self.sparsity, self.frozen = processes, ema, sparsity, tuple(frozen)
-        self.evaluate = evaluate
+        self.evaluate, self.distillation = evaluate, distillation
         self.progress = Progress()
         self.device = next(model.parameters()).device
-        model.to(memory_format=torch.channels_last)  # on CPUs up to 1.5 times as fast, and what fp16 wants on CUDA
-        self._replica: nn.Module = processes.wrap(model, sync_bn=sync_bn)
-        self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        self._drops = any(layer.kind == "dropout" and layer.options.probability > 0 for layer in model.network.layers)
+        trained: nn.Module = model if distillation is None else distillation.student
+        trained.to(memory_format=torch.channels_last)  # on CPUs up to 1.5 times as fast, and what fp16 wants on CUDA
+        self._replica: nn.Module = processes.wrap(trained, model, sync_bn=sync_bn)
+        adaptors = {id(p) for p in distillation.student.adaptors.parameters()} if distillation is not None else set()
+        learning = [p for group in optimizer.param_groups for p in group["params"]]
+        self._parameters = [p for p in learning if id(p) not in adaptors]
+        self._adaptors = [p for p in learning if id(p) in adaptors]
+        drops = any(layer.kind == "dropout" and layer.options.probability > 0 for layer in model.network.layers)
+        self._draws = drops or (distillation is not None and distillation.student.draws)
         self._statistics = [*model.buffers()]  # of batch norms
         self._good_statistics = [buffer.clone() for buffer in self._statistics]
         self._stop_asked = False
@@ -168,7 +175,7 @@ class Trainer:
             self.optimizer.zero_grad(set_to_none=True)
             self._window_is_good = True
         set_train_mode(self.model, self.frozen)
-        if self._drops:
+        if self._draws:
             torch.manual_seed(_seed_of(self.options.seed, progress.epoch, batch.number, self.processes.rank))
         last = self._at_step(batch.number)
         with self.processes.no_sync(self._replica, last):
@@ -193,20 +200,33 @@ class Trainer:
         images = images.contiguous(memory_format=torch.channels_last)
         targets = batch.targets.to(self.device, non_blocking=True)
         _copy(self._statistics, self._good_statistics)
+        size = tuple(images.shape[2:])
+        lesson = self._lesson(images, batch)
         with self.precision.autocast():
-            raw = self._replica(images)
-        parts = self.loss(raw, targets, tuple(images.shape[2:]))
-        total = parts.total
+            answer = self._replica(images) if self.distillation is None else self._replica(images, lesson is not None)
+        raw, made = (answer, {}) if self.distillation is None else answer
+        parts = self.loss(raw, targets, size)
+        total, soft = parts.total, None
+        if self.distillation is not None and lesson is not None:
+            soft = self.distillation.soft(raw, made, lesson, parts, targets, size, self.progress.epoch, self.options.epochs)
+            total = total + soft.total
         if not self.processes.all(bool(torch.isfinite(total.detach()))):
             _copy(self._good_statistics, self._statistics)  # Inf and NaN would never leave a running mean
             self._window_is_good = False
             return None, parts.targets
         self.precision.backward(total * self._share(len(batch.indices)))
-        numbers = torch.stack((parts.box, parts.objectness, parts.classes, total)).tolist()
-        values = dict(zip((*self.loss.part_names, "total"), numbers, strict=True))
+        told = dict(zip((*self.loss.part_names, "total"), (parts.box, parts.objectness, parts.classes, total), strict=True))
+        told |= {} if soft is None else soft.log
+        values = dict(zip(told, torch.stack([value.detach() for value in told.values()]).tolist(), strict=True))
         if self.sparsity is not None:
             values["l1"] = self.sparsity.penalty()
         return values, parts.targets
+
+    def _lesson(self, images: torch.Tensor, batch: TrainingBatch) -> Lesson | None:
+        """What the teacher says, or None where it does not count."""
+        if self.distillation is None or not self.distillation.teaches(self.progress.epoch, self.options.epochs):
+            return None
+        return self.distillation.lesson(images, batch.images)
 
     def _share(self, images: int) -> float:
         """How much a batch's loss counts in its step.
@@ -231,6 +251,8 @@ class Trainer:
             return
         self.precision.unscale(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self._parameters, self.options.clip or math.inf)
+        if self._adaptors:  # by themselves: a long gradient of theirs shall not shorten the network's
+            norm = norm + nn.utils.clip_grad_norm_(self._adaptors, self.options.clip or math.inf)
         if self.sparsity is not None:
             self.sparsity.before_step()
         done = self.precision.step(self.optimizer, finite=bool(torch.isfinite(norm)))
@@ -270,12 +292,20 @@ class Trainer:
             self.sparsity.end_epoch(progress.epoch, losses.get("total", math.nan), lr=lr, momentum=momentum)
         images = batches * self.batches.batch_size * self.processes.world
         report = EpochReport(progress.epoch, self.options.epochs, losses, lr, s, metrics,
-                             None if sparse is None else _numbers(sparse), () if sparse is None else _remarks(sparse), is_best,
+                             None if sparse is None else _numbers(sparse),
+                             (() if sparse is None else _remarks(sparse)) + self._teacher_remarks(losses), is_best,
                              progress.skipped_in_epoch, images / seconds if seconds else math.nan,
                              peak_memory_mb(self.device), seconds)
         progress.epoch, progress.batch = progress.epoch + 1, 0
         progress.losses, progress.skipped_in_epoch = LossMeans(), 0
         return report
+
+    def _teacher_remarks(self, losses: Mapping[str, float]) -> tuple[str, ...]:
+        """In the first epoch in which the teacher counts."""
+        epoch, epochs = self.progress.epoch, self.options.epochs
+        if self.distillation is None or not self.distillation.teaches(epoch, epochs):
+            return ()
+        return () if any(self.distillation.teaches(one, epochs) for one in range(epoch)) else teacher_remarks(losses)
 
     def _no_losses(self) -> dict[str, float]:
         """The parts of an epoch whose batches were all left out, so that tables keep their columns."""
@@ -320,6 +350,7 @@ class Trainer:
             "precision": self.precision.state_dict(),
             "ema": None if self.ema is None else self.ema.state_dict(),
             "sparsity": None if self.sparsity is None else self.sparsity.state_dict(),
+            "distillation": None if self.distillation is None else self.distillation.state_dict(),
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -338,6 +369,8 @@ class Trainer:
             self.ema.load_state_dict(state["ema"] or {"updates": 0, "model": state["model"]})
         if self.sparsity is not None and state["sparsity"] is not None:
             self.sparsity.load_state_dict(state["sparsity"])
+        if self.distillation is not None and state.get("distillation") is not None:
+            self.distillation.load_state_dict(state["distillation"])
 
 
 def _copy(source: list[torch.Tensor], target: list[torch.Tensor]) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 
 from utils.cli.arguments import (
     CommandParser,
     common_arguments,
+    finite,
     fraction,
     letterbox_argument,
     network_size_argument,
+    non_negative,
     non_negative_int,
+    positive,
     positive_int,
 )
+from utils.cli.training.teaching import add_teacher_arguments
 
 DEFAULT_STRENGTH = 0.001
 
@@ -26,6 +29,7 @@ def training_parser(description: str | None) -> CommandParser:
     _data(parser)
     _schedule(parser)
     _sparsity(parser)
+    add_teacher_arguments(parser)
     _output(parser)
     return parser
 
@@ -36,7 +40,7 @@ def _model(parser: CommandParser) -> None:
     group.add_argument("--arch", metavar="NAME",
                        help="instead of --cfg: write a cfg of this architecture for the classes and boxes of --data, and "
                             "train it (`python make_cfg.py --list` shows the names)")
-    group.add_argument("--width-multiple", type=_positive, default=1.0, metavar="X",
+    group.add_argument("--width-multiple", type=positive, default=1.0, metavar="X",
                        help="with --arch: scales the filters of all convolutions")
     group.add_argument("--weights", type=Path, metavar="FILE",
                        help="where to start: a whole .weights file, the beginning of one (darknet53.conv.74), one that was "
@@ -78,17 +82,17 @@ def _schedule(parser: CommandParser) -> None:
     kinds = group.add_mutually_exclusive_group()
     kinds.add_argument("--optimizer", choices=("sgd", "adam", "adamw"), default="sgd", help="SGD is with Nesterov momentum")
     kinds.add_argument("--adam", action="store_const", const="adam", dest="optimizer", help="the same as --optimizer adam")
-    group.add_argument("--lr0", "--lr", type=_positive, metavar="X", help="learning rate (default: as the recipe says)")
+    group.add_argument("--lr0", "--lr", type=positive, metavar="X", help="learning rate (default: as the recipe says)")
     group.add_argument("--schedule", choices=("step", "cosine", "linear"), default="step",
                        help="how the learning rate falls: step is x0.1 after 0.7 of the epochs and again after 0.9")
     group.add_argument("--final-lr", type=fraction, default=0.1, metavar="P",
                        help="cosine, linear: what share of the learning rate is left at the end")
-    group.add_argument("--warmup-epochs", type=_non_negative, metavar="X",
+    group.add_argument("--warmup-epochs", type=non_negative, metavar="X",
                        help="epochs until the learning rate is reached (default: 2, or a tenth of all if that is less)")
     group.add_argument("--literal-warmup", action="store_true",
                        help="the ancestor's warm-up, which overshoots to 3 times the learning rate in epoch 5: for replaying "
                             "an old run")
-    group.add_argument("--clip", type=_non_negative, default=10.0, metavar="X", help="longest gradient; 0: no limit")
+    group.add_argument("--clip", type=non_negative, default=10.0, metavar="X", help="longest gradient; 0: no limit")
     group.add_argument("--recipe", choices=("auto", "ancestor", "darknet"), default="auto",
                        help="loss and learning rate: the ancestor's, or as the cfg's heads and [net] say; auto takes the "
                             "cfg's where its heads name iou_loss=, a normalizer, iou_thresh= or new_coords=1")
@@ -119,14 +123,14 @@ def _sparsity(parser: CommandParser) -> None:
                             "the largest scales only, linear falls to a tenth")
     group.add_argument("--sparsity-step", choices=("subgradient", "proximal"), default="subgradient",
                        help="proximal reaches exact zeros")
-    group.add_argument("--s-bias", type=_non_negative, default=0.0, metavar="X", help="press beta too, this strongly")
+    group.add_argument("--s-bias", type=non_negative, default=0.0, metavar="X", help="press beta too, this strongly")
     group.add_argument("--decay-start", type=fraction, default=0.5, metavar="P",
                        help="global-decay, local-decay: share of the epochs before it begins")
-    group.add_argument("--decay-factor", type=_non_negative, default=0.01, metavar="X",
+    group.add_argument("--decay-factor", type=non_negative, default=0.01, metavar="X",
                        help="global-decay, local-decay: what is left of the strength")
     group.add_argument("--keep-percent", type=fraction, default=0.85, metavar="P",
                        help="local-decay: share of the scales that keep the full strength")
-    group.add_argument("--linear-final", type=_non_negative, default=0.1, metavar="X",
+    group.add_argument("--linear-final", type=non_negative, default=0.1, metavar="X",
                        help="linear: what is left of the strength at the end")
 
 
@@ -143,30 +147,6 @@ def _output(parser: CommandParser) -> None:
                        help="logs for `tensorboard --logdir runs`; auto: if it is installed")
 
 
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
-    return value
-
-
-def _positive(text: str) -> float:
-    value = _number(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is too small; write a number above 0")
-    return value
-
-
-def _non_negative(text: str) -> float:
-    value = _number(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is too small; write 0 or more")
-    return value
-
-
 def _name(text: str) -> str:
     if text in ("", ".", "..") or Path(text).name != text:
         raise argparse.ArgumentTypeError(f"{text!r} is not the name of a folder in runs/; write --out for a path")
@@ -178,11 +158,11 @@ def _layers(text: str) -> int | str:
 
 
 def _strength(text: str) -> float | str:
-    return "auto" if text == "auto" else _non_negative(text)
+    return "auto" if text == "auto" else non_negative(text)
 
 
 def _assignment(text: str) -> tuple[str, float]:
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"{text!r} has no '='; write for example giou=3.5")
-    return name.strip(), _number(value)
+    return name.strip(), finite(value)

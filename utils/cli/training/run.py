@@ -28,7 +28,8 @@ _logger = logging.getLogger(__name__)
 RUNS, WEIGHTS = Path("runs"), Path("weights")
 _NOT_RESTORED = frozenset({"resume", "out", "name", "device", "verbose", "quiet", "workers", "tensorboard"})
 _HARMLESS = frozenset({"nosave", "notest", "test_every"})  # of those restored: these change no step
-_FIXED = frozenset({"cfg", "arch", "width_multiple", "weights", "img_size", "transfer", "freeze", "optimizer"})
+_FIXED = frozenset({"cfg", "arch", "width_multiple", "weights", "img_size", "transfer", "freeze", "optimizer",
+                    "t_cfg", "t_weights", "distill", "distill_layers", "distill_plan"})
 """Of those restored: what the checkpoint is made of, so that another value would have no effect, or no meaning."""
 
 

@@ -11,6 +11,7 @@ from models import Darknet
 from utils.cli.arguments import letterboxed
 from utils.cli.training.arguments import DEFAULT_STRENGTH
 from utils.cli.training.inputs import TrainingInputs
+from utils.cli.training.teaching import build_distillation, check_teacher_arguments
 from utils.darknet import Network
 from utils.datasets import (
     AugmentationOptions,
@@ -75,12 +76,14 @@ def build_trainer(args: argparse.Namespace, inputs: TrainingInputs, processes: P
         _announce(load_start(model, args.weights, prior=loss.prior))
     frozen = freeze_all_but_heads(model) if args.transfer else freeze(model, args.freeze) if args.freeze else ()
     model.to(processes.device)
+    distillation = build_distillation(args, model, loss, precision, processes.device)
 
     letterbox = args.rect or letterboxed(args.letterbox, network.net.letter_box)
     batches = _batches(args, inputs, hyp, processes, bar, letterbox=letterbox)
     steps = -(-len(batches) // args.accumulate)
     optimizer = build_optimizer(model, args.optimizer, lr=hyp.lr0, momentum=hyp.momentum,
-                                weight_decay=hyp.weight_decay)
+                                weight_decay=hyp.weight_decay,
+                                beside=None if distillation is None else distillation.student.adaptors)
     learning_rate = LearningRate(hyp.lr0, args.schedule, epochs=args.epochs, steps_per_epoch=steps,
                                  final=args.final_lr, warmup_epochs=args.warmup_epochs, literal_warmup=args.literal_warmup)
     model, optimizer = precision.prepare(model, optimizer)
@@ -89,7 +92,7 @@ def build_trainer(args: argparse.Namespace, inputs: TrainingInputs, processes: P
     return Trainer(model, batches, loss, options, optimizer=optimizer, learning_rate=learning_rate,
                    precision=precision, processes=processes, ema=None if args.no_ema else ModelEma(model),
                    sparsity=_sparsity(args, model, hyp, learning_rate, steps) if args.sr else None,
-                   frozen=frozen, sync_bn=args.sync_bn,
+                   distillation=distillation, frozen=frozen, sync_bn=args.sync_bn,
                    evaluate=_validation(args, inputs, processes, bar, letterbox=letterbox))
 
 
@@ -182,6 +185,7 @@ def check_place_of_resumed(args: argparse.Namespace) -> None:
 
 def check_combination(args: argparse.Namespace) -> None:
     """OptionError for flags that contradict each other."""
+    check_teacher_arguments(args)
     if args.rect and args.multi_scale:
         raise OptionError("--multi-scale", "changes the size of square batches, and --rect makes others",
                           "give one of the two")

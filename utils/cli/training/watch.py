@@ -29,6 +29,7 @@ from utils.reports.training import (
     epoch_header,
     epoch_line,
     final_table,
+    losses_line,
     open_tensorboard,
     read_results,
     write_png,
@@ -118,8 +119,7 @@ class Watch:
                 self._advance(report.batch)
         self._images += report.images
         speed = self._images / max(1e-9, time.perf_counter() - self._epoch_start)
-        losses = " ".join(f"{name} {value:.3g}" for name, value in report.losses.items())
-        self._advance(1, f"{losses}, lr {report.lr:.2g}, {report.targets} targets, {report.size[1]}x{report.size[0]}, "
+        self._advance(1, f"{losses_line(report.losses)}, lr {report.lr:.2g}, {report.targets} targets, {report.size[1]}x{report.size[0]}, "
                          f"{speed:.1f} images/s, {report.memory_mb / 1000:.1f} GB")
         if report.batch + 1 == report.batches:
             self._open.close()

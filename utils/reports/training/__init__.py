@@ -7,7 +7,7 @@ from utils.reports.training.gamma_histogram import draw_gamma_history, draw_laye
 from utils.reports.training.gamma_history import GammaHistory
 from utils.reports.training.png_file import png_bytes, write_png
 from utils.reports.training.tensorboard_log import TensorBoardLog, open_tensorboard
-from utils.reports.training.training_table import epoch_header, epoch_line, final_table
+from utils.reports.training.training_table import epoch_header, epoch_line, final_table, losses_line
 
 __all__ = [
     "GammaHistory",
@@ -22,6 +22,7 @@ __all__ = [
     "epoch_header",
     "epoch_line",
     "final_table",
+    "losses_line",
     "open_tensorboard",
     "png_bytes",
     "read_results",

@@ -19,6 +19,7 @@ Row = Mapping[str, float | None]
 """An epoch as values by column; None where nothing was measured."""
 
 LOSS = "train/"  # before the name of each part of the loss
+TEACHER, RAW, RATIO = "kd_", "_raw", "_ratio"  # before and behind the name of what a teacher adds: utils.distillation.Soft
 METRICS = ("precision", "recall", "f1", "map50", "map")
 SHARES = ("share_1e2", "share_1e3", "prunable_share", "largest_share_limit")  # of utils.sparsity.SparsityGauge
 SPEED = ("images_per_second", "memory_mb", "seconds")  # what differs between two runs of the same training

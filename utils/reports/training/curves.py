@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utils.reports.training.csv_log import LOSS, METRICS, SHARES, Row
+from utils.reports.training.csv_log import LOSS, METRICS, RATIO, RAW, SHARES, TEACHER, Row
 from utils.reports.training.figure import COLOURS, QUIET, epoch_axis, figure_to_file, plain_axes
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def draw_curves(rows: Sequence[Row], path: str | Path) -> None:
     if not rows:
         raise ValueError("there are no rows to draw")
     parts = dict.fromkeys(name for row in rows for name in row if name.startswith(LOSS))
-    losses = [Line.of(rows, name, name.removeprefix(LOSS)) for name in parts]
+    losses = [Line.of(rows, name, name.removeprefix(LOSS)) for name in parts if not _is_share(name)]
     losses.sort(key=lambda line: line.title != "total")  # the total first, in the strongest colour
     scores = [Line.of(rows, name) for name in ("map50", "map", "precision", "recall")]
     shares = [Line.of(rows, name) for name in ("share_1e2", "share_1e3", "largest_share_limit")]
@@ -92,6 +92,11 @@ def draw_comparison(runs: Mapping[str, Sequence[Row]], path: str | Path, metric:
         last = max(line.epochs[-1] for line in lines if line.values)
         ending = "best" if metric in METRICS else "percent" if metric in SHARES else ""
         _panel(figure.subplots(), title, lines, last, ending=ending, top=1.0 if metric in (*METRICS, *SHARES) else None)
+
+
+def _is_share(name: str) -> bool:
+    """Whether a part of the loss is none of its addends: what a teacher says before its weight, and shares."""
+    return name.endswith("rratio") or (name.startswith(LOSS + TEACHER) and name.endswith((RAW, RATIO)))
 
 
 def _panel(axes: Axes, title: str, lines: Sequence[Line], last: int, *, ending: str, top: float | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from utils.reports import units
 from utils.reports.tables import table
-from utils.reports.training.csv_log import LOSS, METRICS, Row, row_of
+from utils.reports.training.csv_log import LOSS, METRICS, RATIO, RAW, TEACHER, Row, row_of
 
 if TYPE_CHECKING:
     from utils.training.events import EpochReport
@@ -43,6 +43,19 @@ def epoch_line(report: EpochReport) -> str:
     return (" ".join(f"{value:>{width}}" for _, value, width in _cells(report)) + marks).rstrip()
 
 
+def losses_line(losses: Mapping[str, float]) -> str:
+    """The parts of a loss in a progress bar: `box 0.8 obj 1.1 total 5.6 soft 3.1 cwd 0.74 (raw 1.18, 0.32 of detection)`.
+
+    What a teacher adds is told part by part: weighted, and behind it its raw value and its ratio to the detection loss.
+    """
+    words = [f"{name} {value:.3g}" for name, value in losses.items() if not name.startswith(TEACHER)]
+    for name, value in losses.items():
+        if name.startswith(TEACHER) and not name.endswith((RAW, RATIO)):
+            raw, ratio = losses[name + RAW], losses[name + RATIO]
+            words.append(f"{name.removeprefix(TEACHER)} {value:.2g} (raw {raw:.3g}, {ratio:.2g} of detection)")
+    return " ".join(words)
+
+
 def final_table(reports: Sequence[EpochReport | Row], *, width: int | None = None) -> str:
     """What the best epoch (by mAP@0.5, the first of equals) and the last one reached, side by side.
 
@@ -62,7 +75,7 @@ def final_table(reports: Sequence[EpochReport | Row], *, width: int | None = Non
         columns.insert(0, (f"best (epoch {_number(best)})", best))
     lines = [(_TITLES[name], *(units.score(row.get(name)) for _, row in columns)) for name in METRICS]
     losses = dict.fromkeys(name for row in rows for name in row if name.startswith(LOSS))
-    lines += [(f"loss, {name.removeprefix(LOSS)}", *(_short(row.get(name)) for _, row in columns)) for name in losses]
+    lines += [(_loss_title(name.removeprefix(LOSS)), *(_short(row.get(name)) for _, row in columns)) for name in losses]
     lines += [(_TITLES[name], *(units.percent(row.get(name)) for _, row in columns)) for _, name in _SHARES]
     shown = [line for line in lines if any(line[1:])]
     return table(shown, ("", *(title for title, _ in columns)), "<" + ">" * len(columns), width=width)
@@ -79,12 +92,25 @@ def _cells(report: EpochReport) -> _Cells:
     rest += [(title, _score(metrics.get(name)), 5) for title, name in _SCORES]
     rest.append(("img/s", _short(report.images_per_second), _CELL))
     room = WIDTH - len(" * skipped 99") - sum(width + 1 for *_, width in (*start, *rest))
-    names = list(report.losses)
+    names = [name for name in report.losses if not name.startswith(TEACHER)]
     while len(names) > 1 and len(names) * (_CELL + 1) > room:
         names.pop(-2 if names[-1] == "total" else -1)
     losses: _Cells = [(name if len(name) <= _CELL else f"{name[:_CELL - 1]}…", _short(report.losses[name]), _CELL)
                       for name in names]
     return [*start, *losses, *rest]
+
+
+def _loss_title(name: str) -> str:
+    """How the closing table names a part of the loss."""
+    if name == "rratio":
+        return "boxes worse than the teacher's"
+    if not name.startswith(TEACHER):
+        return f"loss, {name}"
+    part = name.removeprefix(TEACHER)
+    for ending, words in ((RAW, "before its weight"), (RATIO, "over the detection loss")):
+        if part.endswith(ending):
+            return f"teacher, {part.removesuffix(ending)} {words}"
+    return f"teacher, {part}"
 
 
 def _number(row: Row) -> int:
