@@ -33,7 +33,7 @@ def near_objects(targets: Tensor, anchors: Tensor, images: int, grid: tuple[int,
     sizes = anchors.to(targets).reshape(1, -1, 2)
     boxes = torch.cat((centres.expand(-1, sizes.shape[1], -1), sizes.expand(len(centres), -1, -1)), dim=-1)
     overlap = pairwise_iou(xywh_to_xyxy(boxes.flatten(0, 1)), xywh_to_xyxy(targets[:, 2:]))
-    best_of_place = overlap.view(len(centres), -1, len(targets)).amax(1).t()
+    best_of_place = overlap.view(len(centres), sizes.shape[1], len(targets)).amax(1).t()
     best = best_of_place.amax(-1, keepdim=True)
     near = ((best_of_place > threshold * best) & (best > 0)).float()
     counts = torch.zeros(images, rows * columns, device=targets.device)

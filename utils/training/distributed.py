@@ -82,14 +82,16 @@ class Processes:
         dist.broadcast_object_list(values, device=self.device if self.backend == "nccl" else None)
         return values[0]
 
-    def wrap(self, trained: nn.Module, model: Darknet | None = None, *, sync_bn: bool = False) -> nn.Module:
+    def wrap(self, trained: nn.Module, model: Darknet | None = None, *, sync_bn: bool = False,
+             rests: bool = False) -> nn.Module:
         """The network as all train it: gradients are the mean over processes, and all start from the main one's weights.
 
         A single process gets the module itself. With several, `wrapped.module` is it; keep both.
 
         Args:
-            trained: the network, or a module around it whose further layers may rest in some batches.
+            trained: the network, or a module around it.
             model: the network within; None: `trained` is the network.
+            rests: some layers around it take no part in some batches.
             sync_bn: batch norm over the images of all processes instead of each one's own. The model gets other batch
                 norm modules then, around the same parameters and statistics.
 
@@ -107,7 +109,7 @@ class Processes:
                                   "leave it out: each process then normalises its own images")
             nn.SyncBatchNorm.convert_sync_batchnorm(model)
         return DistributedDataParallel(trained, device_ids=[self.device.index] if self.device.type == "cuda" else None,
-                                       find_unused_parameters=trained is not model or has_idle_parameters(model))
+                                       find_unused_parameters=rests or has_idle_parameters(model))
 
     def no_sync(self, model: nn.Module, last: bool) -> AbstractContextManager[Any]:
         """Around forward and backward of one batch of several that make a step: only the last one exchanges gradients."""

@@ -117,7 +117,7 @@ class Trainer:
         self.device = next(model.parameters()).device
         trained: nn.Module = model if distillation is None else distillation.student
         trained.to(memory_format=torch.channels_last)  # on CPUs up to 1.5 times as fast, and what fp16 wants on CUDA
-        self._replica: nn.Module = processes.wrap(trained, model, sync_bn=sync_bn)
+        self._replica: nn.Module = processes.wrap(trained, model, sync_bn=sync_bn, rests=self._teacher_rests())
         adaptors = {id(p) for p in distillation.student.adaptors.parameters()} if distillation is not None else set()
         learning = [p for group in optimizer.param_groups for p in group["params"]]
         self._parameters = [p for p in learning if id(p) not in adaptors]
@@ -227,6 +227,11 @@ class Trainer:
         if self.distillation is None or not self.distillation.teaches(self.progress.epoch, self.options.epochs):
             return None
         return self.distillation.lesson(images, batch.images)
+
+    def _teacher_rests(self) -> bool:
+        """Whether there are epochs in which the teacher does not count."""
+        epochs = self.options.epochs
+        return self.distillation is not None and not all(self.distillation.teaches(epoch, epochs) for epoch in range(epochs))
 
     def _share(self, images: int) -> float:
         """How much a batch's loss counts in its step.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import filecmp
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -92,8 +93,8 @@ def check_teacher_arguments(args: argparse.Namespace) -> None:
             raise OptionError(", ".join(idle), "would change nothing: there is no teacher", "add --t_cfg and --t_weights")
         return
     if args.weights is not None and _same_file(args.weights, args.t_weights):
-        raise OptionError("--t_weights", f"{args.t_weights} is the file that the student starts from, so it could teach it "
-                          "nothing", "name the weights of the network before pruning")
+        raise OptionError("--t_weights", f"{args.t_weights} is the file that the student starts from (or a copy), so it could "
+                          "teach it nothing", "name the weights of the network before pruning")
     methods = args.distill or (DEFAULT_METHOD,)
     idle = [f"--{name}-weight" for name in _WEIGHTS if name not in methods and getattr(args, f"{name}_weight") is not None]
     if idle:
@@ -271,8 +272,9 @@ def _digest(channels: Sequence[torch.Tensor | None]) -> str:
 
 
 def _same_file(one: Path, other: Path) -> bool:
+    """Also of copies."""
     with suppress(OSError):
-        return one.samefile(other)
+        return one.samefile(other) or filecmp.cmp(one, other, shallow=False)
     return False
 
 

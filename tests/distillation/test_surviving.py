@@ -1,0 +1,78 @@
+"""Surviving channels against the weights themselves: whoever survives still has its gamma."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.distillation.networks import HEAD_MAPS, network
+from utils.darknet import initial_weights, parse_network
+from utils.distillation import LayerPair, surviving_channels
+from utils.errors import PlanError
+from utils.pruning import apply_plan, layer_channel_plan, slim_plan
+
+BLOCKS = """[net]
+width=32
+height=32
+channels=3
+{blocks}
+[convolutional]
+filters=14
+size=1
+activation=linear
+[yolo]
+mask=0,1
+anchors=8,8, 16,16
+classes=2
+num=2
+"""
+CONVOLUTION = "[convolutional]\nbatch_normalize=1\nfilters={}\nsize=3\nstride={}\npad=1\nactivation=leaky\n"
+
+
+def with_gammas(one, seed=0):
+    """Weights whose gammas are all different, and betas that are worth a carrier."""
+    weights, draw = initial_weights(one, seed), np.random.default_rng(seed)
+    changes = {}
+    for layer, arrays in zip(one.layers, weights.layers, strict=True):
+        if "gamma" in arrays:
+            gamma = draw.permutation(np.linspace(0.01, 1, len(arrays["gamma"]))).astype(np.float32)
+            changes[layer.index] = {**arrays, "gamma": gamma, "beta": draw.normal(0, 1, len(gamma)).astype(np.float32)}
+    return weights.with_layers(changes)
+
+
+@pytest.mark.parametrize("fold", ["beta", "exact"])
+def test_the_channels_that_are_compared_are_the_same_filters(fold):
+    teacher = network(12)
+    weights = with_gammas(teacher)
+    plan = slim_plan(teacher, weights, 0.4)
+    student, cut = apply_plan(teacher, weights, plan, fold)
+    pairs = [LayerPair(layer, layer) for layer in (0, 1, *HEAD_MAPS)]
+    for pair, (ours, theirs) in zip(pairs, surviving_channels(plan, teacher, weights, student, pairs), strict=True):
+        assert len(ours) == len(theirs) < 12
+        for layer in ({0, 1} if pair.teacher == 2 else {pair.teacher}):  # the shortcut ties both
+            np.testing.assert_array_equal(cut.layers[layer]["gamma"][ours], weights.layers[layer]["gamma"][theirs])
+        left_out = np.setdiff1d(np.arange(student.layers[pair.student].shape.channels), ours)
+        assert all(cut.layers[layer]["gamma"][left_out].any() == 0 for layer in ({0} if pair.teacher == 2 else {pair.teacher})
+                   if len(left_out)), "carriers are constants"
+    if fold == "exact":
+        assert any(len(ours) < student.layers[pair.student].shape.channels
+                   for pair, (ours, _) in zip(pairs, surviving_channels(plan, teacher, weights, student, pairs), strict=True))
+
+
+def test_layers_behind_a_block_that_went_have_another_number_in_the_student():
+    block = CONVOLUTION.format(4, 1) + CONVOLUTION.format(8, 1) + "[shortcut]\nfrom=-3\nactivation=linear\n"
+    teacher = parse_network(BLOCKS.format(blocks=CONVOLUTION.format(8, 4) + block * 2 + CONVOLUTION.format(10, 1)))
+    weights = with_gammas(teacher)
+    plan = layer_channel_plan(teacher, weights, 1, 0.3)
+    student, cut = apply_plan(teacher, weights, plan, "beta")
+    last = 7
+    assert teacher.layers[last].shape.channels == 10
+    (ours, theirs), = surviving_channels(plan, teacher, weights, student, [LayerPair(last - 3, last)])
+    np.testing.assert_array_equal(cut.layers[last - 3]["gamma"][ours], weights.layers[last]["gamma"][theirs])
+
+
+def test_a_student_that_the_plan_did_not_make():
+    teacher = network(12)
+    weights = with_gammas(teacher)
+    with pytest.raises(PlanError, match="layer 2 has 20 channels, and the plan leaves"):
+        surviving_channels(slim_plan(teacher, weights, 0.6), teacher, weights, network(20), [LayerPair(2, 2)])
