@@ -7,6 +7,8 @@
         sparse training; --s auto --target-sparsity 0.7 finds the strength by itself
     python train.py --cfg cfg/prune_0.85_my.cfg --data data/my.data --weights weights/prune_0.85_last.weights
         fine-tune a pruned pair
+    python train.py ... --t_cfg cfg/my.cfg --t_weights weights/last.weights
+        the same with the unpruned network as teacher; --distill detection,cwd says what is compared
     python train.py --arch yolov4-tiny --data data/my.data
         no cfg yet: one is made for your classes and boxes
     python train.py --resume
