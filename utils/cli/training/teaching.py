@@ -32,7 +32,7 @@ _WEIGHTS = {  # by utils.distillation.METHODS, for which --help need not wait; t
     "l1": (1.0, "mean absolute difference of logits; boxes and classes count where the teacher sees something"),
     "l2": (1.0, "mean squared difference of logits, in the same way"),
     "ast": (1.0, "soft targets score by score (x 1), and boxes where scores differ (x 4), after BCKD (2023)"),
-    "mimic": (1.0, "mean squared difference of maps (Li et al., 2017)"),
+    "mimic": (10.0, "mean squared difference of maps (Li et al., 2017)"),
     "mgd": (2e-5, "the teacher's maps made from masked ones of the student (2022)"),
     "cwd": (10.0, "each channel as a distribution over its map (2021)"),
 }
