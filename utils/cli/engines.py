@@ -15,8 +15,15 @@ def requested_network(args: argparse.Namespace) -> Network:
     """The network of `--cfg`, at the size of `--img_size` where that is given.
 
     Raises:
-        CfgError: the cfg makes no sense, or not at this size.
+        CfgError: the cfg makes no sense, or not at this size. EngineError: `--engine` is not installed, which is told before
+            time is spent.
     """
+    if getattr(args, "engine", "torch") != "torch":
+        from utils.deploy import ENGINES
+
+        missing = ENGINES[args.engine].missing()
+        if missing:
+            raise EngineError(args.engine, f"{ENGINES[args.engine].title} is not installed", missing)
     network = read_network(args.cfg)
     return network if args.img_size is None else network.resized(*args.img_size)
 

@@ -68,7 +68,8 @@ def _too_many(network: Network, count: int, known: int, may_go: int, least: int)
     asked = f"has no residual block that could go, and {count} should"
     if may_go:
         within = f" with {least} left in each stage" if may_go < known else ""
-        return PlanError(network.path, f"has {known} residual blocks, {may_go} of which can go{within}, and {count} should",
+        return PlanError(network.path, f"has {known} residual block{'s' if known > 1 else ''}, {may_go} of which can go{within}, and {count} "
+                         "should",
                          f"ask for {may_go} at most")
     if known:
         return PlanError(network.path, f"{asked}: with {least} left in each stage all {known} stay",

@@ -129,7 +129,7 @@ def test_a_cfg_with_nothing_to_prune_is_told(command, pair, tmp_path, capsys):
 @pytest.mark.parametrize("command", CUT_LAYERS)
 def test_more_shortcuts_than_there_are_are_refused_with_their_number(command, pair, tmp_path, capsys):
     error = refused(command, pair, tmp_path, capsys, "--shortcuts", 2)
-    assert "has 1 residual blocks, 1 of which can go, and 2 should; ask for 1 at most" in error
+    assert "has 1 residual block, 1 of which can go, and 2 should; ask for 1 at most" in error
     assert "all 1 stay" in refused(command, pair, tmp_path, capsys, "--min-blocks-per-stage", 1)
 
 
@@ -189,3 +189,11 @@ def test_batch_norms_are_repaired_on_images_or_the_lack_of_them_is_told(command,
     cut = read_network(next((tmp_path / "out").glob("*.cfg")))
     arrays = read_weights(next((tmp_path / "out").glob("*.weights")), cut)
     assert not np.allclose(arrays.layers[0]["var"], 1)
+
+
+def test_a_plan_without_its_number_gives_a_plain_name():
+    from utils.cli.pruning.prefixes import name_prefix
+    from utils.pruning import Plan
+
+    assert name_prefix(Plan("normal", {"percent": None}, "", {})) == "pruned_"
+    assert name_prefix(Plan("normal", {"percent": 0.5, "round_to": None}, "", {})) == "prune_0.5_"

@@ -192,3 +192,13 @@ def test_a_checkpoint_is_tensors_and_plain_values(work):
 
     for name in ("last.pt", "best.pt"):
         assert plain(torch.load(f"run/{name}", weights_only=True)), name
+
+
+def test_sparsity_on_an_engine_neutral_pair_is_warned_of(work, capfd):
+    from utils.darknet import write_weights
+    from utils.deploy import engine_neutral
+
+    model = Darknet("tiny.cfg")
+    write_weights("neutral.weights", model.network, engine_neutral(model.network, get_weights(model)))
+    assert work.train("--weights", "neutral.weights", "-sr", "--out", "run", "--notest", epochs=1) == 0
+    assert "neutral.weights was made with --engine-neutral" in capfd.readouterr().err

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 def name_prefix(plan: Plan) -> str:
     """`prune_0.5_keep_0.01_` and the like; `pruned_` for a plan of nobody here, or with other parameters."""
+    known = {name: value for name, value in plan.parameters.items() if value is not None}
     try:
-        return _PREFIXES[plan.strategy](plan.parameters)
+        return _PREFIXES[plan.strategy](known)
     except KeyError:
         return "pruned_"
 

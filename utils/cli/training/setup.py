@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
-from models import Darknet
+from models import Darknet, get_weights
 from utils.cli.arguments import letterboxed
 from utils.cli.training.arguments import DEFAULT_STRENGTH
 from utils.cli.training.inputs import TrainingInputs
@@ -23,6 +23,7 @@ from utils.datasets import (
     image_weights,
     scan_images,
 )
+from utils.deploy import is_engine_neutral
 from utils.errors import OptionError
 from utils.sparsity import SelfTuningStrength, Sparsity, SparsityOptions
 from utils.training.distributed import Processes
@@ -74,6 +75,9 @@ def build_trainer(args: argparse.Namespace, inputs: TrainingInputs, processes: P
     model = Darknet(network, init=False).initialise(args.seed)
     if not resumed:
         _announce(load_start(model, args.weights, prior=loss.prior))
+        if args.sr and is_engine_neutral(get_weights(model)):
+            _logger.warning("%s was made with --engine-neutral: its gammas are no measure of what matters any more; press the "
+                            "pair from before it", args.weights)
     frozen = freeze_all_but_heads(model) if args.transfer else freeze(model, args.freeze) if args.freeze else ()
     model.to(processes.device)
     distillation = build_distillation(args, model, loss, precision, processes.device)
