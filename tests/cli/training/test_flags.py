@@ -200,5 +200,5 @@ def test_sparsity_on_an_engine_neutral_pair_is_warned_of(work, capfd):
 
     model = Darknet("tiny.cfg")
     write_weights("neutral.weights", model.network, engine_neutral(model.network, get_weights(model)))
-    assert work.train("--weights", "neutral.weights", "-sr", "--out", "run", "--notest", epochs=1) == 0
+    assert work.train("--cfg", "tiny.cfg", "--weights", "neutral.weights", "-sr", "--out", "run", "--notest", epochs=1) == 0
     assert "neutral.weights was made with --engine-neutral" in capfd.readouterr().err
