@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Put several pairs of .cfg and .weights side by side: mAP, size, cost and speed, on the same images and threads.
 
     python compare.py --data data/my.data baseline=cfg/my.cfg,weights/best.weights \\
@@ -57,7 +58,7 @@ def make_parser() -> CommandParser:
     parser.add_argument("--latency", default="torch,opencv", metavar="NAMES",
                         help="engines to time, separated by commas; an engine that cannot run a pair leaves a gap")
     parser.add_argument("--repeats", type=positive_int, default=20, metavar="N", help="runs of the latency measurement")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table's figures to FILE")
+    parser.add_argument("--save-json", "--json", type=Path, metavar="FILE", help="write all that was found to FILE as JSON")
     return parser
 
 
@@ -77,17 +78,17 @@ def run(args: argparse.Namespace) -> int:
     if twice is not None:
         raise OptionError("NAME=CFG,WEIGHTS", f"there are {names.count(twice)} pairs called {twice!r}",
                           f"give them names: {twice}1=CFG,WEIGHTS {twice}2=CFG,WEIGHTS")
-    if args.json is not None:
+    if args.save_json is not None:
         read = (path for one in args.pairs for path in (one.cfg, one.weights))
-        check_output("--json", args.json, input_files(*read, data=args.data))
+        check_output("--save-json", args.save_json, input_files(*read, data=args.data))
     args.threads = prepare_process(threads=args.threads, seed=args.seed)
     networks = [requested_network(_for_one(args, one)) for one in args.pairs]  # all before the first is measured
     rows = {one.name: _figures(_for_one(args, one), one, network, engines)
             for one, network in zip(args.pairs, networks, strict=True)}
     print(comparison_table(rows))
-    if args.json is not None:
-        write_json(args.json, rows)
-        print(f"wrote {args.json}")
+    if args.save_json is not None:
+        write_json(args.save_json, rows)
+        print(f"wrote {args.save_json}")
     return 0
 
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Make a trained network several times smaller at once: no training, no labels, no GPU.
 
     python compress.py --cfg cfg/my.cfg --weights weights/my.weights --images pictures/ --target 4x

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Find objects in images or videos: draw their boxes, and write them down as JSON.
 
     python detect.py --cfg cfg/yolov4-tiny.cfg --weights weights/yolov4-tiny.weights \\
@@ -27,12 +28,13 @@ def make_parser() -> CommandParser:
     group = parser.add_argument_group("pictures")
     group.add_argument("--source", required=True, metavar="WHAT",
                        help="an image, a video, a folder of them, or a pattern in quotes such as 'shots/*.jpg'")
-    group.add_argument("--output", type=Path, default=Path("output"), metavar="DIR", help="where the pictures go")
+    group.add_argument("--output", "--out", type=Path, default=Path("output"), metavar="DIR",
+                       help="folder to write; the pictures and detections.json go there")
     names = group.add_mutually_exclusive_group()
     names.add_argument("--names", type=Path, metavar="FILE", help="class names (.names), one per line")
-    names.add_argument("--data", type=Path, metavar="FILE", help="data description (.data) that says names=")
+    names.add_argument("--data", type=Path, metavar="FILE", help="data description (.data); its names= is taken")
     group.add_argument("--conf-thres", "--conf", type=fraction, default=0.25, metavar="P",
-                       help="show what is more likely than this; 0.25 is Darknet's")
+                       help="drop boxes that are not more likely than this; 0.25 is Darknet's")
     group.add_argument("--nms-thres", "--iou-thres", "--iou", type=fraction, default=0.45, metavar="IOU",
                        help="drop a box that overlaps a surer one of its class by more; 0.45 is Darknet's")
     group.add_argument("--batch-size", type=positive_int, default=1, metavar="N", help="images per forward pass")

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Look for trouble before it costs a night: check files and machine, and say for each thing how it is mended.
 
     python doctor.py                                                     the machine alone
@@ -7,9 +8,7 @@
     python doctor.py --cfg my.cfg --weights my.weights --percent 0.7     will it stand this cut?
 
 One line per check: `fine`; `look`, which works and may not be what you want; or `wrong`. Below it, a command that mends it.
-Nothing is written but what --json asks for.
-
-Exit code 0: nothing is wrong. 1: something is. 2: the command line makes no sense.
+Nothing is written but what --save-json asks for. With -q, what is fine is not told.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Prune channels as slim_prune.py does, and then the residual blocks whose surviving channels matter least.
 
     python layer_channel_prune.py --cfg cfg/my.cfg --weights weights/my.weights --data data/my.data \\

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Remove whole residual blocks, those first whose last convolution has the smallest mean gamma.
 
     python layer_prune.py --cfg cfg/my.cfg --weights weights/my.weights --data data/my.data --shortcuts 8

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Write the cfg of a detector for your own classes, input size, anchors and width.
 
 examples:
@@ -30,8 +31,8 @@ from pathlib import Path
 import numpy as np
 
 from utils.atomic import write_text
-from utils.cli import CommandParser, non_negative_int, positive_int, run_command
-from utils.cli.version import version
+from utils.cli import CommandParser, basic_arguments, positive_int, run_command
+from utils.cli.arguments import seed_argument
 from utils.darknet import Net, parse_network, read_data, read_names
 from utils.darknet.builder import ARCHITECTURES, COCO_CLASSES, build_cfg
 from utils.errors import DataError, OptionError, OutputError
@@ -57,18 +58,17 @@ def anchor_list(text: str) -> Anchors:
 
 def arguments() -> argparse.ArgumentParser:
     """The flags of this command."""
-    parser = CommandParser(prog="make_cfg.py", description=__doc__)
+    parser = CommandParser(prog="make_cfg.py", description=__doc__, parents=[basic_arguments()])
     parser.add_argument("architecture", nargs="?", metavar="ARCHITECTURE", help="a name from --list")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="the cfg to write (with --all: a folder)")
     parser.add_argument("--force", action="store_true", help="overwrite what is there")
     parser.add_argument("--list", action="store_true", help="show the architectures and their sizes")
     parser.add_argument("--all", action="store_true", help="write all architectures with their COCO defaults")
-    parser.add_argument("--version", action="version", version=version())
 
     network = parser.add_argument_group("network")
     network.add_argument("--classes", type=positive_int, metavar="N",
                          help="kinds of objects (default: as --names or --anchors-from say, else 80)")
-    network.add_argument("--names", type=Path, metavar="FILE", help="count the classes in this .names file")
+    network.add_argument("--names", type=Path, metavar="FILE", help="class names (.names), one per line; they are counted")
     network.add_argument("--width", type=positive_int, metavar="PIXELS", help="of the input, a multiple of 32")
     network.add_argument("--height", type=positive_int, metavar="PIXELS", help="of the input (default: as the width)")
     network.add_argument("--channels", type=positive_int, default=3, metavar="N", help="of the input image")
@@ -83,7 +83,7 @@ def arguments() -> argparse.ArgumentParser:
                          help="find anchors by k-means over the boxes of train= in this .data file")
     network.add_argument("--anchor-count", type=positive_int, metavar="N",
                          help="how many --anchors-from finds (default: as many as the architecture has)")
-    network.add_argument("--seed", type=non_negative_int, default=0, metavar="N", help="of the k-means")
+    seed_argument(network)
 
     training = parser.add_argument_group("training in Darknet")
     training.add_argument("--batch", type=positive_int, default=64, metavar="N", help="images per iteration")
@@ -128,13 +128,13 @@ def _write_one(args: argparse.Namespace) -> None:
         _log.info("%s", summary)
     else:
         _write(args.output, text, force=args.force)
-        sys.stdout.write(f"{args.output}: {summary}\n")
+        _tell(args, f"{args.output}: {summary}")
 
 
 def _write_all(args: argparse.Namespace) -> None:
     parser = arguments()
     changed = [name for name, value in vars(args).items()
-               if name not in ("all", "output", "force") and value != parser.get_default(name)]
+               if name not in ("all", "output", "force", "verbose", "quiet") and value != parser.get_default(name)]
     if changed:
         raise OptionError("--all", f"writes the COCO cfgs as they are and takes no --{changed[0].replace('_', '-')}",
                           "leave it out, or name one architecture instead of --all")
@@ -146,7 +146,12 @@ def _write_all(args: argparse.Namespace) -> None:
         _check_free(path, text, force=args.force)
     for path, text in texts.items():
         _write(path, text, force=args.force)
-        sys.stdout.write(f"{path}: {_summary(text)}\n")
+        _tell(args, f"{path}: {_summary(text)}")
+
+
+def _tell(args: argparse.Namespace, remark: str) -> None:
+    if not args.quiet:
+        sys.stdout.write(remark + "\n")
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Prune channels under one threshold on the batch-norm gammas; tied channels go by the largest of them.
 
     python prune.py --cfg cfg/my.cfg --weights weights/my.weights --data data/my.data --percent 0.5

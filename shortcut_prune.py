@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Prune channels under one threshold on the batch-norm gammas; the first convolution of a stage decides for all.
 
     python shortcut_prune.py --cfg cfg/my.cfg --weights weights/my.weights --data data/my.data --percent 0.5

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Prune channels under one global threshold on the batch-norm gammas; tied channels stay if any of them does.
 
     python slim_prune.py --cfg cfg/my.cfg --weights weights/my.weights --data data/my.data \\

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Measure how good a pair of .cfg and .weights is on labelled images.
 
     python test.py --cfg cfg/yolov4-tiny.cfg --weights weights/yolov4-tiny.weights --data data/coco.data
@@ -42,8 +43,8 @@ def make_parser() -> CommandParser:
                        help="keep only the surest so many of an image")
     group.add_argument("--per-class", action="store_true", help="a row for each class; so does --verbose")
     group.add_argument("--save-json", type=Path, nargs="?", const=Path("results.json"), metavar="FILE",
-                       help="write detections in COCO's results format to FILE (results.json if none is named), and "
-                            "all figures to FILE with -metrics before its ending")
+                       help="write detections to FILE as JSON, in COCO's results format (results.json if none is named), and "
+                            "all numbers to FILE with -metrics before its ending")
     return parser
 
 

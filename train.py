@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Train a detector; with -sr also press its batch-norm scales towards 0, so that pruning has something to cut.
 
     python train.py --cfg cfg/my.cfg --data data/my.data --weights weights/yolov3.weights --epochs 100 --batch-size 32

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Check that other engines compute from a cfg and its weights what Bonsai computes.
 
     python verify.py --cfg prune_0.5_keep_0.01_my.cfg --weights prune_0.5_keep_0.01_my.weights
@@ -7,8 +8,6 @@ Both files are read back from disk and run in torch and in each --engine; compar
 on random images or on --images. Two differences are printed, both as shares of the head's range: "same epsilon", which
 the verdict is about, and "as deployed", where the engine uses the batch-norm epsilon of its own. An engine that cannot
 run the cfg says why; if none of those asked for can, another one takes its place.
-
-Exit code 0: verified. 2: an engine disagrees, or none but torch could run the pair.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from utils.cli import CommandParser, letterboxed, model_arguments, positive_int, run_command
 from utils.cli.arguments import letterbox_argument
+from utils.cli.exit_codes import exit_codes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,18 +31,19 @@ _VISIBLE = 1e-2  # of a head's range: boxes and scores change
 
 def make_parser() -> CommandParser:
     """The flags of this command."""
-    parser = CommandParser(prog="verify.py", description=__doc__, parents=[model_arguments()])
+    parser = CommandParser(prog="verify.py", description=__doc__, parents=[model_arguments()], epilog=exit_codes(
+        done="verified", bad_input="an engine disagrees, none but torch could run the pair, or the input makes no sense"))
     group = parser.add_argument_group("verification")
     group.add_argument("--engine", "--engines", type=_names, default=("opencv", "onnxruntime"), metavar="NAMES",
                        help="opencv, onnxruntime, darknet (Debian's package), separated by commas "
                             "(default: opencv,onnxruntime)")
     group.add_argument("--images", metavar="WHAT",
-                       help="an image, a folder, a list, or a pattern in quotes (default: random images)")
+                       help="images without labels: an image, a folder, a list, or a pattern in quotes (default: random ones)")
     group.add_argument("--limit", type=positive_int, default=8, metavar="N", help="use so many of the images")
     letterbox_argument(group)
     group.add_argument("--tolerance", type=_positive, default=1e-4, metavar="SHARE",
                        help="largest difference allowed with the same epsilon, as a share of the head's range")
-    group.add_argument("--report", type=Path, metavar="FILE", help="write all numbers there as JSON")
+    group.add_argument("--save-json", "--report", type=Path, metavar="FILE", help="write all that was found to FILE as JSON")
     return parser
 
 
@@ -57,14 +58,14 @@ def run(args: argparse.Namespace) -> int:
     if args.device not in ("auto", "cpu"):
         raise OptionError("--device", f"{args.device}: engines are compared on the CPU", "leave --device out")
     network = read_network(args.cfg)
-    if args.report is not None:
-        check_output("--report", args.report, input_files(args.cfg, args.weights, args.images and Path(args.images)))
+    if args.save_json is not None:
+        check_output("--save-json", args.save_json, input_files(args.cfg, args.weights, args.images and Path(args.images)))
     if args.img_size is not None:
         network = network.resized(*args.img_size)
     report = compare_pair(args.cfg, args.weights, _images(args, network), args.engine, args.tolerance,
                           threads=args.threads)
-    if args.report is not None:
-        write_json(args.report, report.to_dict())
+    if args.save_json is not None:
+        write_json(args.save_json, report.to_dict())
     print(verification_table(report.to_dict()))
     for verdict in report.engines:
         if verdict.heads and verdict.own_relative > _VISIBLE:

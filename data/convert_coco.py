@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Turn COCO annotations (JSON) into a data set that Darknet and Bonsai read.
 
 examples:
@@ -34,8 +35,8 @@ def arguments() -> argparse.ArgumentParser:
                         help="annotation file, and the folder of its images")
     parser.add_argument("--valid", nargs=2, type=Path, metavar=("JSON", "DIR"),
                         help="the same for validation (default: that of --train)")
-    parser.add_argument("--names", type=Path, metavar="FILE", help="classes: some of the file's categories, or new "
-                        "names for all of them in the order of their ids (default: the categories as they are)")
+    parser.add_argument("--names", type=Path, metavar="FILE", help="class names (.names), one per line: some of the "
+                        "file's categories, or new names for all in the order of their ids (default: as they are)")
     return parser
 
 

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Turn the Oxford (VGG) hand data set into one that Darknet and Bonsai read.
 
 examples:

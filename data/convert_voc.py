@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Turn Pascal VOC folders (XML files) into a data set that Darknet and Bonsai read.
 
 examples:
@@ -43,8 +44,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("folder", type=Path, nargs="+", help="VOC folder, for example VOCdevkit/VOC2007")
     parser.add_argument("--train", default="trainval", metavar="SET", help="image set, or all")
     parser.add_argument("--valid", metavar="SET", help="image set (default: the images of --train)")
-    parser.add_argument("--names", type=Path, metavar="FILE", help="classes in order (default: all names that occur, "
-                        "sorted; for VOC itself that is its usual order)")
+    parser.add_argument("--names", type=Path, metavar="FILE", help="class names (.names), one per line, in the order "
+                        "wanted (default: all that occur, sorted; for VOC itself that is its usual order)")
     parser.add_argument("--difficult", choices=("skip", "keep"), default="skip",
                         help="objects marked as difficult; a label file cannot mark them")
     parser.add_argument("--pixels", choices=("darknet", "exact"), default="darknet", help="darknet: as its "

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Draw a small data set of coloured shapes, to try everything without a download.
 
 examples:
@@ -18,25 +19,25 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:  # run as `python data/draw_demo.py`, from any folder
     sys.path.insert(0, str(ROOT))
 
-from utils.cli import CommandParser, fraction, non_negative_int, positive_int, progress_bar, run_command
+from utils.cli import CommandParser, basic_arguments, fraction, positive_int, progress_bar, run_command
+from utils.cli.arguments import seed_argument
 from utils.datasets import SHAPES, generate
 
 
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
-    parser = CommandParser(description=__doc__)
+    parser = CommandParser(description=__doc__, parents=[basic_arguments()])
     parser.add_argument("--out", type=Path, default=ROOT / "data" / "demo", metavar="DIR", help="folder to write")
     parser.add_argument("--images", type=positive_int, default=200, metavar="N", help="how many")
     parser.add_argument("--size", type=positive_int, nargs="+", default=[128, 256], metavar="PIXELS",
                         help="width and height; with two numbers, each side is drawn in between (default: 128 256)")
     parser.add_argument("--classes", nargs="+", choices=tuple(SHAPES), default=["circle", "square", "triangle"],
                         metavar="SHAPE", help=f"from {', '.join(SHAPES)} (default: circle square triangle)")
-    parser.add_argument("--seed", type=non_negative_int, default=0, metavar="N", help="other seed, other images")
+    seed_argument(parser)
     parser.add_argument("--valid-share", type=fraction, default=0.2, metavar="SHARE",
                         help="part that goes to valid.txt")
     parser.add_argument("--paths", choices=("absolute", "relative"), default="relative", help="in the lists; relative "
-                        "ones start at the folder, so it can be moved; Darknet wants absolute ones")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, say nothing")
+                        "ones start at OUT, which can then be moved; Darknet wants absolute ones")
     return parser
 
 

@@ -83,7 +83,7 @@ def test_pictures_and_the_report_file(tmp_path, capsys):
     folder = SHARED / "weights" / "yolo-fastest-1.1-coco"
     report = tmp_path / "report.json"
     code = verify.main(words((folder / "model.cfg", folder / "model.weights"), "--engine", "opencv", "--limit", "2",
-                             "--images", str(SHARED / "weights" / "images"), "--report", str(report)))
+                             "--images", str(SHARED / "weights" / "images"), "--save-json", str(report)))
     assert code == 0
     plain = json.loads(report.read_text())
     assert plain["image_shape"] == [2, 3, 320, 320]
@@ -95,7 +95,7 @@ def test_pictures_and_the_report_file(tmp_path, capsys):
 def test_another_input_size(tmp_path):
     report = tmp_path / "report.json"
     assert verify.main(words(pair(tmp_path, OLD), "--engine", "opencv", "--img_size", "96,64",
-                             "--report", str(report))) == 0
+                             "--save-json", str(report))) == 0
     assert json.loads(report.read_text())["image_shape"] == [2, 3, 64, 96]
 
 
@@ -105,8 +105,8 @@ def test_another_input_size(tmp_path):
     (["--tolerance", "0"], "0 is not above 0; write 1e-4"),
     (["--images", "nowhere.jpg"], "nowhere.jpg: does not exist"),
     (["--device", "cuda"], "--device: cuda: engines are compared on the CPU"),
-    (["--report", "model.weights"], "--report: model.weights would overwrite an input"),
-    (["--images", "model.cfg", "--report", "model.cfg"], "--report: model.cfg would overwrite an input"),
+    (["--save-json", "model.weights"], "--save-json: model.weights would overwrite an input"),
+    (["--images", "model.cfg", "--save-json", "model.cfg"], "--save-json: model.cfg would overwrite an input"),
 ])
 def test_what_makes_no_sense_is_one_line_and_2(more, said, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)

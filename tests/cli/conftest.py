@@ -1,9 +1,7 @@
-"""Commands as tests run them: loaded by file name, because `test` is also a package of the standard library."""
+"""Commands as tests run them, and a small pair to run them on."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,23 +10,15 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.cli.commands import loaded
 from utils.darknet import initial_weights, parse_network, write_weights
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
 def command() -> Callable[[str], Callable[..., int]]:
     """`command("test.py")` is the main function of that script."""
 
-    def load(name: str) -> Callable[..., int]:
-        spec = importlib.util.spec_from_file_location(f"command_{Path(name).stem}", ROOT / name)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # where dataclasses look for it
-        spec.loader.exec_module(module)
-        return module.main
-
-    return load
+    return lambda name: loaded(name).main
 
 
 CFG = """[net]

@@ -14,7 +14,6 @@ from utils.cli import (
     letterboxed,
     model_arguments,
     non_negative_int,
-    output_arguments,
     positive_int,
     size,
 )
@@ -23,8 +22,9 @@ NEEDED = ["--cfg", "a.cfg", "--weights", "a.weights", "--data", "a.data"]
 
 
 def parser() -> CommandParser:
-    made = CommandParser(prog="slim_prune.py", parents=[model_arguments(), data_arguments(), output_arguments()])
+    made = CommandParser(prog="slim_prune.py", parents=[model_arguments(), data_arguments()])
     made.add_argument("--global_percent", type=fraction, default=0.8)
+    made.add_argument("--out", type=Path)
     made.add_argument("--t_cfg", type=Path)
     return made
 

@@ -27,7 +27,7 @@ def narrow(pair):
 
 
 def test_each_pair_has_a_row_with_its_own_figures(pair, narrow, compare, command, capsys):
-    assert compare([*FEW, "--latency", "torch", "--json", "all.json",
+    assert compare([*FEW, "--latency", "torch", "--save-json", "all.json",
                     "first=small.cfg,small.weights", "narrow.cfg,narrow.weights"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if line.startswith(("first", "narrow"))] == ["first", "narrow"]
@@ -50,7 +50,7 @@ def test_an_engine_that_cannot_run_a_pair_leaves_a_gap(pair, narrow, compare, mo
         return ("it is too wide",) if engine == "opencv" and network.parameters > narrow.parameters else ()
 
     monkeypatch.setattr(utils.deploy, "engine_problems", problems)
-    assert compare([*FEW, "--latency", "torch, opencv", "--json", "all.json", "small.cfg,small.weights",
+    assert compare([*FEW, "--latency", "torch, opencv", "--save-json", "all.json", "small.cfg,small.weights",
                     "narrow.cfg,narrow.weights"]) == 0
     figures = json.loads((pair.folder / "all.json").read_text())
     assert figures["small"]["opencv_ms"] is None
@@ -66,7 +66,7 @@ def test_folders_may_have_an_equals_sign(pair, compare, words, name):
     folder.mkdir(parents=True)
     for file in (pair.cfg, pair.weights):
         (folder / file.name).write_bytes(file.read_bytes())
-    assert compare([*FEW, "--latency", "", "--json", "all.json", words]) == 0
+    assert compare([*FEW, "--latency", "", "--save-json", "all.json", words]) == 0
     assert list(json.loads((pair.folder / "all.json").read_text())) == [name]
 
 
@@ -75,9 +75,9 @@ def test_folders_may_have_an_equals_sign(pair, compare, words, name):
     (["small.cfg"], "'small.cfg' is no pair; write NAME=CFG,WEIGHTS"),
     (["a=small.cfg,"], "is no pair"),
     (["--latency", "abacus", "small.cfg,small.weights"], "there is no engine 'abacus'; choose from torch, opencv"),
-    (["--json", "nowhere/all.json", "small.cfg,small.weights"], "nowhere/all.json: cannot be written"),
-    (["--json", "small.cfg", "small.cfg,small.weights"], "--json: small.cfg would overwrite an input"),
-    (["--json", "valid.txt", "small.cfg,small.weights"], "--json: valid.txt would overwrite an input"),
+    (["--save-json", "nowhere/all.json", "small.cfg,small.weights"], "nowhere/all.json: cannot be written"),
+    (["--save-json", "small.cfg", "small.cfg,small.weights"], "--save-json: small.cfg would overwrite an input"),
+    (["--save-json", "valid.txt", "small.cfg,small.weights"], "--save-json: valid.txt would overwrite an input"),
     (["small.cfg,small.weights", "other=gone.cfg,small.weights"], "gone.cfg"),
 ])
 def test_bad_input_is_one_line_and_nothing_is_measured(pair, compare, monkeypatch, capsys, words, message):

@@ -2,6 +2,7 @@
 
 from utils.cli.arguments import (
     CommandParser,
+    basic_arguments,
     common_arguments,
     data_arguments,
     engine_argument,
@@ -9,7 +10,6 @@ from utils.cli.arguments import (
     letterboxed,
     model_arguments,
     non_negative_int,
-    output_arguments,
     positive_int,
     size,
 )
@@ -19,6 +19,7 @@ from utils.cli.run import run_command
 
 __all__ = [
     "CommandParser",
+    "basic_arguments",
     "common_arguments",
     "data_arguments",
     "engine_argument",
@@ -26,7 +27,6 @@ __all__ = [
     "letterboxed",
     "model_arguments",
     "non_negative_int",
-    "output_arguments",
     "positive_int",
     "prepare_process",
     "progress_bar",

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from utils.cli.exit_codes import BAD_INPUT, exit_codes
 from utils.cli.version import version
 
 LETTERBOX_CHOICES = ("auto", "yes", "no")
@@ -21,11 +22,12 @@ ENGINES = ("torch", "opencv", "onnxruntime", "darknet")
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An ArgumentParser for commands: flags in either spelling, no abbreviations, errors in one line."""
+    """An ArgumentParser for commands: flags in either spelling, no abbreviations, errors in one line, exit codes told."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("allow_abbrev", False)
         kwargs.setdefault("formatter_class", _Help)
+        kwargs.setdefault("epilog", exit_codes())
         super().__init__(*args, **kwargs)
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
@@ -44,7 +46,7 @@ class CommandParser(argparse.ArgumentParser):
         return word
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} (see {self.prog} --help)\n")
+        self.exit(BAD_INPUT, f"error: {message} (see {self.prog} --help)\n")
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -162,6 +164,13 @@ class _Size(argparse.Action):
 
 # -- groups -----------------------------------------------------------------------------------------------------------
 
+def basic_arguments() -> argparse.ArgumentParser:
+    """-v, -q, --version: what every command understands, also one that only writes files."""
+    parser = argparse.ArgumentParser(add_help=False)
+    _basic(parser.add_argument_group("running"))
+    return parser
+
+
 def common_arguments() -> argparse.ArgumentParser:
     """--device, --threads, --seed, -v, -q, --version: what every command that computes understands."""
     parser = argparse.ArgumentParser(add_help=False)
@@ -169,12 +178,21 @@ def common_arguments() -> argparse.ArgumentParser:
     group.add_argument("--device", default="auto", metavar="NAME",
                        help="cpu, cuda, cuda:1, or auto: a GPU where there is one")
     group.add_argument("--threads", type=thread_count, metavar="N", help="CPU threads (default: all cores)")
+    seed_argument(group)
+    _basic(group)
+    return parser
+
+
+def seed_argument(group: argparse._ActionsContainer) -> None:
+    """Add --seed to a parser or a group of one."""
     group.add_argument("--seed", type=seed, default=0, metavar="N", help="of all random choices")
+
+
+def _basic(group: argparse._ArgumentGroup) -> None:
     loud = group.add_mutually_exclusive_group()
     loud.add_argument("-v", "--verbose", action="count", default=0, help="say more")
     loud.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no remarks")
-    group.add_argument("--version", action="version", version=version())
-    return parser
+    group.add_argument("--version", action="version", version=version(), help="show the version and exit")
 
 
 def model_arguments(*, weights: bool = True) -> argparse.ArgumentParser:
@@ -221,14 +239,6 @@ def letterbox_argument(group: argparse._ArgumentGroup) -> None:
 def engine_argument(parser: argparse.ArgumentParser) -> None:
     """Add --engine: which program computes the network."""
     parser.add_argument("--engine", choices=ENGINES, default="torch", help="what computes the network")
-
-
-def output_arguments() -> argparse.ArgumentParser:
-    """--out: where results go."""
-    parser = argparse.ArgumentParser(add_help=False)
-    group = parser.add_argument_group("output")
-    group.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: beside the inputs)")
-    return parser
 
 
 def letterboxed(choice: str, of_the_cfg: bool) -> bool:

@@ -21,7 +21,7 @@ def calibration_arguments() -> argparse.ArgumentParser:
     """--images and --calibration-images, as a parent parser."""
     parser = argparse.ArgumentParser(add_help=False)
     group = parser.add_argument_group("calibration")
-    group.add_argument("--images", metavar="WHERE",
+    group.add_argument("--images", metavar="WHAT",
                        help="images without labels: a folder, a list, a pattern in quotes, or the train= of a .data file "
                             "(default: the train= of --data)")
     group.add_argument("--calibration-images", type=positive_int, default=64, metavar="N",

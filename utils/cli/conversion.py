@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from utils.cli.arguments import basic_arguments
 from utils.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -14,16 +15,15 @@ if TYPE_CHECKING:
 
 
 def conversion_arguments() -> argparse.ArgumentParser:
-    """--out, --images, --paths, --overwrite, --report, -q, as a parent parser."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; names the .data file")
+    """--out, --images, --paths, --overwrite, --report, -v, -q, --version, as a parent parser."""
+    parser = argparse.ArgumentParser(add_help=False, parents=[basic_arguments()])
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; its name becomes that of the .data file")
     parser.add_argument("--images", choices=("link", "copy", "reference"), default="link", help="link, or copy, images "
                         "into OUT/images; or leave them where they are and write labels beside them (as Darknet needs)")
     parser.add_argument("--paths", choices=("absolute", "relative"), default="absolute", help="in the lists; relative "
                         "ones start at OUT, which can then be moved")
     parser.add_argument("--overwrite", action="store_true", help="with --images reference: replace other label files")
     parser.add_argument("--report", type=Path, metavar="FILE", help="JSON with every image and box that was left out")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no tables")
     return parser
 
 

@@ -1,12 +1,6 @@
-"""What happens around the body of every command: arguments, logging, and the exit code.
+"""What happens around the body of every command: arguments, logging, and the exit code (`exit_codes.py`).
 
-    0    done
-    1    doctor.py alone: done, and something is wrong with what it looked at
-    2    the command line or a file makes no sense: one line on stderr, nothing written
-    130  interrupted (Ctrl-C)
-    141  the reader of our output went away (`... | head`)
-
-Any other exception is our bug and keeps its traceback.
+An exception that is no `BonsaiError`, and not the machine's fault, is our bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -20,12 +14,10 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
+from utils.cli.completion import complete_for_the_shell
 from utils.cli.device import tame_openmp
+from utils.cli.exit_codes import BAD_INPUT, BROKEN_PIPE, DONE, INTERRUPTED
 from utils.errors import BonsaiError
-
-BAD_INPUT = 2
-INTERRUPTED = 130
-BROKEN_PIPE = 141
 
 _THE_MACHINE_SAYS_NO = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -53,12 +45,13 @@ def run_command(
         interrupted: what Ctrl-C leaves behind, said after "interrupted; ".
 
     Returns:
-        The exit code, see the table above. `--help` and `--version` return 0. Never raises SystemExit.
+        The exit code, see `exit_codes.py`. `--help` and `--version` return 0. Never raises SystemExit.
     """
+    complete_for_the_shell(parser)
     try:
         args = parser.parse_args(argv)
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 0
+        return stop.code if isinstance(stop.code, int) else DONE
     tame_openmp()
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="replace")  # a table, or a file's name, that this encoding has no letters for
@@ -69,7 +62,7 @@ def run_command(
 
 def _guarded(body: Callable[[argparse.Namespace], int | None], args: argparse.Namespace, interrupted: str) -> int:
     try:
-        code = body(args) or 0
+        code = body(args) or DONE
         sys.stdout.flush()
     except BonsaiError as error:
         return _fail(str(error))

@@ -39,7 +39,7 @@ def test_the_machine_alone_can_be_looked_at(doctor, capsys):
 
 
 @pytest.mark.parametrize("words", [["--percent", "0.5"], ["--cfg", "my.cfg", "--percent", "0.5"], ["--percent", "50"],
-                                   ["--cfgs", "my.cfg"], [*MODEL, "--json", "my.cfg"], ["--json", "no/folder/a.json"]])
+                                   ["--cfgs", "my.cfg"], [*MODEL, "--save-json", "my.cfg"], ["--save-json", "no/folder/a.json"]])
 def test_a_command_line_without_sense_gives_2_and_one_line(doctor, healthy, capsys, words):
     before = Path("my.cfg").read_bytes()
     assert doctor(words) == 2
@@ -58,7 +58,7 @@ def test_quiet_leaves_out_what_is_fine(doctor, healthy, capsys):
 
 def test_json_holds_every_finding(doctor, healthy, capsys):
     healthy.edit("my.data", "classes=2", "classes=3")
-    assert doctor([*MODEL, "--data", "my.data", "--json", "said.json"]) == 1
+    assert doctor([*MODEL, "--data", "my.data", "--save-json", "said.json"]) == 1
     said = json.loads(Path("said.json").read_text())
     assert said["summary"] == capsys.readouterr().out.splitlines()[-1]
     (names,) = [finding for finding in said["findings"] if finding["subject"] == "names"]

@@ -21,7 +21,7 @@ def compression_arguments(description: str | None) -> CommandParser:
     _size_arguments(parser.add_argument_group("how small"))
     _way_arguments(parser.add_argument_group("how"))
     output = parser.add_argument_group("output")
-    output.add_argument("--plan-out", type=Path, metavar="FILE", help="save the plan as JSON, for `prune.py --apply`")
+    output.add_argument("--plan-out", type=Path, metavar="FILE", help="save the plan as JSON; `prune.py --apply` takes it")
     output_arguments(output)
     parser.set_defaults(plan_in=None)
     return parser
@@ -32,8 +32,8 @@ def _size_arguments(group: argparse._ArgumentGroup) -> None:
                        help="4x or 0.25 (parameters), params:1M, gflops:2.0, gflops:4x, size:5MB, latency:30ms; several "
                             "must all be met")
     group.add_argument("--max-drop", type=mean_difference, metavar="POINTS",
-                       help="write the smallest network found that loses at most so much mAP@0.5 on the valid= of --data, as "
-                            "0.01; without --target the rounds go on until it is exceeded")
+                       help="lose at most so much mAP@0.5, as 0.01: writes the smallest network found that does on the valid= "
+                            "of --data; without --target the rounds go on until none does")
     group.add_argument("--min-agreement", type=fraction, default=0.5, metavar="SHARE",
                        help="stop before a round after which so little of what the original finds is still found, as mAP@0.5")
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from utils.cli.doctor.commands import Files, change_lines, python
 from utils.cli.doctor.finding import Finding, attempted, collected_warnings, counted, fine, look, wrong
@@ -55,7 +56,8 @@ def filters_before_heads(path: Path) -> dict[int, str]:
         if kind is None or kind.kind not in HEADS or "filters" not in before.by_key:
             continue
         try:
-            wanted = kind.read(OptionReader(section, str(path)), index).channels
+            head: Any = kind.read(OptionReader(section, str(path)), index)
+            wanted = head.channels
             written = OptionReader(before, str(path)).integer("filters", 0)
         except CfgError:
             continue

@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from utils.cli.doctor.commands import change_lines
@@ -41,24 +42,23 @@ def read_described(path: Path) -> tuple[Described | None, list[Finding]]:
                            f"printf '\\n{lines}\\n' >> {shlex.quote(str(path))}"))
     else:
         found.append(fine("data", f"{path} names train=, valid= and names="))
-    names = attempted("names", lambda: read_names(data.names), found) if data.names is not None else None
+    names = attempted("names", partial(read_names, data.names), found) if data.names is not None else None
     return Described(data, names), found
 
 
 def check_data(described: Described, network: Network | None) -> Iterator[Finding]:
     """classes= against names, names against heads, and the folder that Darknet saves to."""
     if described.names is not None:
-        yield _check_names(described)
+        yield _check_names(described.data, described.names)
     if network is not None and network.heads and described.classes is not None:
-        yield _check_classes(described, network)
+        yield _check_classes(described.data, described.classes, network)
     backup = described.data.backup
     if backup is not None and not backup.is_dir():
         yield look("backup", f"{described.data.path} says backup={backup}, and there is no such folder: Darknet cannot save "
                    "what it trains", shlex.join(["mkdir", "-p", str(backup)]))
 
 
-def _check_names(described: Described) -> Finding:
-    data, names = described.data, described.names
+def _check_names(data: DataFile, names: tuple[str, ...]) -> Finding:
     if data.classes is not None and data.classes != len(names):
         line = _line_of(data.path, "classes")
         return wrong("names", f"{data.path}:{line} says classes={data.classes}, but {data.names} has {len(names)} names",
@@ -73,13 +73,12 @@ def _check_names(described: Described) -> Finding:
                          + ("" if data.classes is None else ", as classes= says"))
 
 
-def _check_classes(described: Described, network: Network) -> Finding:
-    classes = described.classes
+def _check_classes(data: DataFile, classes: int, network: Network) -> Finding:
     changes = lines_for_classes(network, classes)
     if not changes:
         return fine("classes", f"the heads know {classes}, as the data")
     knows = next(head.options.classes for head in network.heads if head.options.classes != classes)
-    return wrong("classes", f"the heads of {network.path} know {counted(knows, 'class')}, {described.data.path} has {classes}: "
+    return wrong("classes", f"the heads of {network.path} know {counted(knows, 'class')}, {data.path} has {classes}: "
                  f"{counted(len(changes), 'line')} to change, and the weights then begin anew before the heads",
                  change_lines(network.path, changes))
 

@@ -43,7 +43,7 @@ def check_images(key: str, scan: ImageScan, names: Sequence[str] | None, files: 
         yield fine(key, f"{scan.source}: {count}; all files are there and whole")
     if missing:
         yield wrong(key, f"{len(missing)} images of {scan.source} do not exist, the first: {one_line(missing[0])}",
-                    *_without_lines(scan.source, [error.where.line for error in missing]))
+                    *_without_lines(scan.source, [_place(error).line for error in missing]))
     if broken:
         yield wrong(key, f"{len(broken)} images of {scan.source} cannot be used, the first: {one_line(broken[0])}",
                     *_without_images(scan.source, broken))
@@ -81,9 +81,11 @@ def check_overlap(train: ImageScan, valid: ImageScan) -> Finding:
 
 def _sorted_problems(scan: ImageScan) -> tuple[list[DataError], list[DataError], list[DataError]]:
     """What was left out: lines of the list without an image, images, and lines of label files."""
-    missing, broken, labels = [], [], []
+    missing: list[DataError] = []
+    broken: list[DataError] = []
+    labels: list[DataError] = []
     for error in scan.problems:
-        where = error.where if isinstance(error.where, SourceLine) else SourceLine(str(error.where))
+        where = _place(error)
         if Path(where.path) == Path(scan.source):
             missing.append(error)
         elif is_image_name(where.path):
@@ -91,6 +93,10 @@ def _sorted_problems(scan: ImageScan) -> tuple[list[DataError], list[DataError],
         else:
             labels.append(error)
     return missing, broken, labels
+
+
+def _place(error: DataError) -> SourceLine:
+    return error.where if isinstance(error.where, SourceLine) else SourceLine(str(error.where))
 
 
 def _without_images(source: str, broken: Sequence[DataError]) -> tuple[str, ...]:
@@ -116,11 +122,11 @@ def _unusable_labels(key: str, labels: Sequence[DataError]) -> Finding:
     by_file: dict[str, list[int]] = defaultdict(list)
     for error in labels:
         if error.remedy == "remove the line":
-            by_file[error.where.path].append(error.where.line)
+            by_file[_place(error).path].append(_place(error).line)
     text = f"{counted(len(labels), 'label line')} without a meaning, the first: {one_line(first)}"
     if len(by_file) and all(error.remedy == "remove the line" for error in labels):
         return wrong(f"{key} labels", text, delete_lines_of(by_file))
-    return wrong(f"{key} labels", text, open_at(first.where.path, max(1, first.where.line)))
+    return wrong(f"{key} labels", text, open_at(_place(first).path, max(1, _place(first).line)))
 
 
 def _check_label_files(key: str, scan: ImageScan, files: Files) -> Iterator[Finding]:
@@ -150,7 +156,7 @@ def _conversion(scan: ImageScan) -> tuple[str, ...]:
 
 def _check_balance(key: str, scan: ImageScan, names: Sequence[str]) -> Finding:
     counts = np.bincount(np.concatenate(scan.labels)[:, 0].astype(np.int64), minlength=len(names))
-    absent = [names[index] for index in np.flatnonzero(counts[:len(names)] == 0)]
+    absent = [names[int(index)] for index in np.flatnonzero(counts[:len(names)] == 0)]
     if not absent:
         return fine(f"{key} classes", f"every class has boxes, the rarest ({names[int(counts.argmin())]}) {counts.min()}")
     shown = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")

@@ -25,15 +25,15 @@ def run_doctor(args: argparse.Namespace) -> int:
     """Check, and print the findings; 0 if nothing is wrong, 1 if something is.
 
     Raises:
-        OptionError: --percent without the weights that shall be cut, or --json would overwrite an input.
-        OutputError: --json cannot be written.
+        OptionError: --percent without the weights that shall be cut, or --save-json would overwrite an input.
+        OutputError: --save-json cannot be written.
     """
     if args.percent is not None and (args.cfg is None or args.weights is None):
         raise OptionError("--percent", "is the cut that the weights shall stand", "give --cfg and --weights, too")
-    if args.json is not None:
+    if args.save_json is not None:
         from utils.cli.outputs import check_output
 
-        check_output("--json", args.json, {path.resolve() for path in (args.cfg, args.weights, args.data) if path})
+        check_output("--save-json", args.save_json, {path.resolve() for path in (args.cfg, args.weights, args.data) if path})
     findings: list[Finding] = []
     colour = coloured(sys.stdout)
     for finding in examine(Files(args.cfg, args.weights, args.data), args.percent, quiet=args.quiet):
@@ -41,10 +41,10 @@ def run_doctor(args: argparse.Namespace) -> int:
         if finding.mark != "fine" or not args.quiet:
             print(finding_lines(finding, colour=colour), flush=True)
     print(summary(findings))
-    if args.json is not None:
+    if args.save_json is not None:
         from utils.reports import write_json
 
-        write_json(args.json, {"cfg": args.cfg, "weights": args.weights, "data": args.data, "percent": args.percent,
+        write_json(args.save_json, {"cfg": args.cfg, "weights": args.weights, "data": args.data, "percent": args.percent,
                                "summary": summary(findings), "findings": findings})
     return SOMETHING_IS_WRONG if any(finding.mark == "wrong" for finding in findings) else 0
 
@@ -74,9 +74,9 @@ def examine(files: Files, percent: float | None = None, *, quiet: bool = True) -
     if network is not None:
         yield from _network(network, files)
     if files.weights is not None:
-        yield from _weights(network, files, percent)
+        yield from _weights(network, files.weights, files, percent)
     if files.data is not None:
-        yield from _data(network, files, quiet)
+        yield from _data(network, files.data, files, quiet)
 
 
 def _machine(files: Files) -> Iterator[Finding]:
@@ -101,27 +101,27 @@ def _network(network: Network, files: Files) -> Iterator[Finding]:
     yield check_memory(network, files.with_data)
 
 
-def _weights(network: Network | None, files: Files, percent: float | None) -> Iterator[Finding]:
+def _weights(network: Network | None, path: Path, files: Files, percent: float | None) -> Iterator[Finding]:
     from utils.cli.doctor.gammas import check_gammas
     from utils.cli.doctor.weights import check_lone_weights, check_weights, read_pair
 
     if network is None:
-        yield check_lone_weights(files.weights)
+        yield check_lone_weights(path)
         return
     weights: Weights | None
-    weights, found = read_pair(files, network)
+    weights, found = read_pair(path, files, network)
     yield from found
     if weights is not None:
         yield from check_weights(weights, network, files)
         yield from check_gammas(weights, network, files, percent)
 
 
-def _data(network: Network | None, files: Files, quiet: bool) -> Iterator[Finding]:
+def _data(network: Network | None, path: Path, files: Files, quiet: bool) -> Iterator[Finding]:
     from utils.cli.doctor.anchors import check_anchors
     from utils.cli.doctor.data import check_data, read_described
     from utils.cli.doctor.images import check_calibration, check_images, check_sizes, scan_list
 
-    described, found = read_described(files.data)
+    described, found = read_described(path)
     yield from found
     if described is None:
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,19 +33,18 @@ _MANY_SMALL = 0.01  # of all channels
 _EPSILON = 1e-5
 
 
-def read_pair(files: Files, network: Network) -> tuple[Weights | None, list[Finding]]:
+def read_pair(path: Path, files: Files, network: Network) -> tuple[Weights | None, list[Finding]]:
     """The weights, None unless they are those of the whole network; and what there is to say about reading them."""
     from models import is_checkpoint, load_checkpoint
 
-    path = files.weights
     if is_checkpoint(path):
         found: list[Finding] = []
         weights = attempted("weights", lambda: load_checkpoint(path).weights_for(network), found)
-        return weights, found if weights is None else [_of_checkpoint(files, network)]
+        return weights, found if weights is None else [_of_checkpoint(path, files, network)]
     try:
         weights = read_weights(path, network, allow_prefix=True)
     except WeightsError as error:
-        return None, [_unfit(files, network, error)]
+        return None, [_unfit(path, files, network, error)]
     if not weights.is_whole:
         return None, [look("weights", f"{path} holds layers 0 to {weights.held - 1} of {len(network.layers)}: a start for "
                            "training, not a network to prune or to run", python("train.py", *files.with_data))]
@@ -105,8 +104,8 @@ def _check_variances(weights: Weights, network: Network, files: Files) -> Iterat
                "with --engine-neutral for deployment", python("verify.py", *files.pair))
 
 
-def _of_checkpoint(files: Files, network: Network) -> Finding:
-    path, bytes_of_weights = files.weights, 20 + 4 * network.parameters
+def _of_checkpoint(path: Path, files: Files, network: Network) -> Finding:
+    bytes_of_weights = 20 + 4 * network.parameters
     size = path.stat().st_size
     text = f"{path} is a PyTorch checkpoint that fits {network.path}: {units.file_size(size)}"
     code = f"from models import convert; convert({str(files.cfg)!r}, {str(path)!r})"
@@ -114,9 +113,8 @@ def _of_checkpoint(files: Files, network: Network) -> Finding:
                 "size comparisons want the .weights file", python("-c", code))
 
 
-def _unfit(files: Files, network: Network, error: WeightsError) -> Finding:
+def _unfit(path: Path, files: Files, network: Network, error: WeightsError) -> Finding:
     """Why weights cannot be read with this cfg, and what they belong to."""
-    path = files.weights
     try:
         floats = float_count(path)
     except WeightsError:
@@ -128,7 +126,7 @@ def _unfit(files: Files, network: Network, error: WeightsError) -> Finding:
                      "before the heads begin anew); for all else change the cfg",
                      change_lines(network.path, lines_for_classes(network, classes)),
                      python("train.py", *files.with_data))
-    neighbour = _fitting_neighbour(files, floats)
+    neighbour = _fitting_neighbour([given.parent for given in (path, files.cfg) if given is not None], floats)
     if neighbour is not None:
         return wrong("weights", f"{one_line(error)}; it has the length that {neighbour} asks for",
                      python("doctor.py", "--cfg", neighbour, "--weights", path))
@@ -142,10 +140,9 @@ def _unfit(files: Files, network: Network, error: WeightsError) -> Finding:
     return wrong("weights", one_line(error), *_fetched_again(path, error))
 
 
-def _fitting_neighbour(files: Files, floats: int) -> Path | None:
+def _fitting_neighbour(folders: Sequence[Path], floats: int) -> Path | None:
     """A cfg beside the two files that asks for that many numbers: pruned weights and the cfg of before are often mixed up."""
-    folders = dict.fromkeys((files.weights.parent, files.cfg.parent))
-    for path in [path for folder in folders for path in sorted(folder.glob("*.cfg"))][:_MOST_NEIGHBOURS]:
+    for path in [path for folder in dict.fromkeys(folders) for path in sorted(folder.glob("*.cfg"))][:_MOST_NEIGHBOURS]:
         try:
             with collected_warnings():
                 if read_network(path).parameters == floats:

@@ -60,8 +60,8 @@ def _sweep_arguments(group: argparse._ArgumentGroup) -> None:
                        help="measure the cut from A to B in place of one, as 0.1:0.9:0.1; writes the one asked for, or "
                             "with --max-drop the largest that is good enough")
     group.add_argument("--max-drop", type=mean_difference, metavar="POINTS",
-                       help="of the sweep, write the largest cut that loses at most so much mAP@0.5, as 0.01 "
-                            "(needs --data)")
+                       help="lose at most so much mAP@0.5, as 0.01: writes the largest cut of the sweep that does (needs "
+                            "--data)")
 
 
 def _plan_arguments(group: argparse._ArgumentGroup) -> None:
@@ -75,7 +75,7 @@ def _plan_arguments(group: argparse._ArgumentGroup) -> None:
 def output_arguments(group: argparse._ArgumentGroup) -> None:
     """Add --out, --report, and how a written pair is verified and measured."""
     group.add_argument("--out", type=Path, metavar="DIR",
-                       help="folder for the new pair (default: beside the inputs, under another name)")
+                       help="folder to write; the new pair goes there (default: beside the inputs, under another name)")
     group.add_argument("--report", type=Path, nargs="?", const=Path(), metavar="FILE",
                        help="write all that was found as one HTML page, and a picture of it (default: beside the new cfg)")
     group.add_argument("--engine-neutral", action="store_true",

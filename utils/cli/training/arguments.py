@@ -41,7 +41,7 @@ def _model(parser: CommandParser) -> None:
                        help="instead of --cfg: write a cfg of this architecture for the classes and boxes of --data, and "
                             "train it (`python make_cfg.py --list` shows the names)")
     group.add_argument("--width-multiple", type=positive, default=1.0, metavar="X",
-                       help="with --arch: scales the filters of all convolutions")
+                       help="scale the filters of all convolutions but those of the heads; for --arch")
     group.add_argument("--weights", type=Path, metavar="FILE",
                        help="where to start: a whole .weights file, the beginning of one (darknet53.conv.74), one that was "
                             "trained for other classes, or a .pt; training starts at epoch 0 (default: initial weights)")
@@ -72,8 +72,8 @@ def _data(parser: CommandParser) -> None:
                        help="no mosaics in the last N epochs (default: a tenth of all)")
     group.add_argument("--strict", action="store_true", help="stop at the first unusable image or label")
     group.add_argument("--workers", type=non_negative_int, default=2, metavar="N",
-                       help="processes that prepare batches while the network computes; 0 prepares in between. The images "
-                            "are the same for any number")
+                       help="how many read images while the network computes; 0 reads in between, and the images are the same "
+                            "for any number")
 
 
 def _schedule(parser: CommandParser) -> None:
@@ -85,7 +85,7 @@ def _schedule(parser: CommandParser) -> None:
     group.add_argument("--lr0", "--lr", type=positive, metavar="X", help="learning rate (default: as the recipe says)")
     group.add_argument("--schedule", choices=("step", "cosine", "linear"), default="step",
                        help="how the learning rate falls: step is x0.1 after 0.7 of the epochs and again after 0.9")
-    group.add_argument("--final-lr", type=fraction, default=0.1, metavar="P",
+    group.add_argument("--final-lr", type=fraction, default=0.1, metavar="SHARE",
                        help="cosine, linear: what share of the learning rate is left at the end")
     group.add_argument("--warmup-epochs", type=non_negative, metavar="X",
                        help="epochs until the learning rate is reached (default: 2, or a tenth of all if that is less)")
@@ -114,7 +114,7 @@ def _sparsity(parser: CommandParser) -> None:
     group.add_argument("-sr", "--sparsity-regularization", dest="sr", action="store_true", help="do it")
     group.add_argument("--s", type=_strength, default=DEFAULT_STRENGTH, metavar="X",
                        help="strength, or auto: found while training, see --target-sparsity")
-    group.add_argument("--target-sparsity", type=fraction, default=0.7, metavar="P",
+    group.add_argument("--target-sparsity", type=fraction, default=0.7, metavar="SHARE",
                        help="with --s auto: share of the scales that shall end below 0.01")
     group.add_argument("--prune", type=int, choices=(0, 1), default=1,
                        help="1: all channels that can be pruned; 0: not those that shortcuts tie together (for prune.py)")
@@ -124,11 +124,11 @@ def _sparsity(parser: CommandParser) -> None:
     group.add_argument("--sparsity-step", choices=("subgradient", "proximal"), default="subgradient",
                        help="proximal reaches exact zeros")
     group.add_argument("--s-bias", type=non_negative, default=0.0, metavar="X", help="press beta too, this strongly")
-    group.add_argument("--decay-start", type=fraction, default=0.5, metavar="P",
+    group.add_argument("--decay-start", type=fraction, default=0.5, metavar="SHARE",
                        help="global-decay, local-decay: share of the epochs before it begins")
     group.add_argument("--decay-factor", type=non_negative, default=0.01, metavar="X",
                        help="global-decay, local-decay: what is left of the strength")
-    group.add_argument("--keep-percent", type=fraction, default=0.85, metavar="P",
+    group.add_argument("--keep-percent", type=fraction, default=0.85, metavar="SHARE",
                        help="local-decay: share of the scales that keep the full strength")
     group.add_argument("--linear-final", type=non_negative, default=0.1, metavar="X",
                        help="linear: what is left of the strength at the end")
@@ -137,7 +137,7 @@ def _sparsity(parser: CommandParser) -> None:
 def _output(parser: CommandParser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--name", type=_name, metavar="NAME", help="of the run's folder in runs/ (default: train, train2, ...)")
-    group.add_argument("--out", type=Path, metavar="DIR", help="the run's folder itself, new or empty")
+    group.add_argument("--out", type=Path, metavar="DIR", help="folder to write; the run's own, new or empty (default: see --name)")
     group.add_argument("--resume", type=Path, nargs="?", const=Path("weights/last.pt"), metavar="FILE.pt",
                        help="go on with the interrupted run of this checkpoint (weights/last.pt is the last run's) with all "
                             "its flags; on a CPU, with as many threads and processes, the result is that of an "

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from utils.atomic import made_folder
 from utils.cli.arguments import CommandParser
+from utils.cli.exit_codes import DONE, INTERRUPTED
 from utils.cli.progress import progress_bar
-from utils.cli.run import INTERRUPTED
 from utils.errors import OptionError, OutputError, WeightsError
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _train(args: argparse.Namespace, resumable: Any, processes: Any) -> int:
                 case BatchReport():
                     pass
     if run is None:
-        return INTERRUPTED if interrupted else 0
+        return INTERRUPTED if interrupted else DONE
     if interrupted:
         sys.stderr.write(f"interrupted in epoch {trainer.progress.epoch + 1}, and saved; go on with\n"
                          f"  python train.py --resume {shlex.quote(str(folder / 'last.pt'))}\n")
