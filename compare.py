@@ -110,7 +110,7 @@ def _figures(args: argparse.Namespace, one: Pair, network: Network, engines: Seq
         metrics = evaluate_engine(open_requested_engine(args, network), network, dataset,
                                   letterbox=letterboxed(args.letterbox, network.net.letter_box),
                                   batch_size=args.batch_size, workers=args.workers, advance=advance).metrics
-    figures = {"map50": metrics.map50_coco, "map": metrics.map, "f1": metrics.f1, "parameters": network.parameters,
+    figures: dict[str, float | None] = {"map50": metrics.map50_coco, "map": metrics.map, "f1": metrics.f1, "parameters": network.parameters,
                "gflops": network.bflops, "file_bytes": one.weights.stat().st_size}
     shape = network.input_shape
     x = random_images(1, shape.channels, shape.height, shape.width, args.seed)

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,10 @@ from utils.errors import BonsaiError, CfgError, OutputError, WeightsError
 from utils.layers import (
     Checkpoint,
     ConvolutionalLayer,
+    DarknetLayer,
+    HeadLayer,
     build_layer,
+    channels_last,
     fill_layer,
     fuse_layers,
     is_checkpoint,
@@ -66,9 +69,10 @@ class Darknet(nn.Module):
         self.network = network
         self.header = Header()
         self.fused = False
-        self.layers = nn.ModuleList()
+        layers: list[DarknetLayer] = []
         for layer in network.layers:
-            self.layers.append(build_layer(layer, self.layers, darknet_cpu=darknet_cpu))
+            layers.append(build_layer(layer, layers, darknet_cpu=darknet_cpu))
+        self.layers = cast(Sequence[DarknetLayer], nn.ModuleList(layers))
         self._last_use = _last_uses(network)
         if len({head.options.classes for head in network.heads}) > 1:
             raise CfgError(network.heads[-1].where, "the heads have different numbers of classes",
@@ -104,7 +108,8 @@ class Darknet(nn.Module):
         raw = [outputs[index] for index in heads]
         if self.training:
             return raw
-        boxes = [self.layers[index].decode(outputs[index], *x.shape[2:]) for index in heads]
+        boxes = [layer.decode(outputs[layer.section.index], *x.shape[2:]) for layer in self.layers
+                 if isinstance(layer, HeadLayer)]
         return torch.cat(boxes, 1), raw
 
     def forward_layers(self, x: Tensor, layers: Sequence[int]) -> dict[int, Tensor]:
@@ -120,7 +125,7 @@ class Darknet(nn.Module):
         fuse_layers(self.layers)
         self.requires_grad_(False)
         self.fused = True
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
         for layer in self.layers:
             if isinstance(layer, ConvolutionalLayer):
                 layer.prefer_fast_ways()

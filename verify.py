@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         write_json(args.save_json, report.to_dict())
     print(verification_table(report.to_dict()))
     for verdict in report.engines:
-        if verdict.heads and verdict.own_relative > _VISIBLE:
+        if verdict.heads and verdict.own_relative is not None and verdict.own_relative > _VISIBLE:
             print(f"{verdict.title}: its own batch-norm epsilon moves the heads by {verdict.own_relative:.1e} of their "
                   "range; weights from utils.deploy.engine_neutral (--engine-neutral when pruning) do not care")
     if report.status == "differs":

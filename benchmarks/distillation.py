@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -30,11 +31,12 @@ from utils.cli.training.inputs import training_inputs
 from utils.cli.training.setup import build_trainer
 from utils.darknet import read_network, with_classes, write_cfg
 from utils.darknet.builder import build_cfg
-from utils.datasets import TrainingBatch
+from utils.datasets import TrainingBatch, TrainingBatches
 from utils.datasets.demo import generate
 from utils.distillation import METHODS
 from utils.reports import table
 from utils.training.distributed import Processes
+from utils.training.trainer import Trainer
 
 CLASSES = 3  # of the drawn data set
 
@@ -55,11 +57,11 @@ class OneBatch:
 
 
 @contextmanager
-def _no_bar(description: str, total: int):
+def _no_bar(description: str, total: int) -> Iterator[Callable[..., None]]:
     yield lambda n=1, note="": None
 
 
-def epoch_of(trainer) -> Callable[[], None]:
+def epoch_of(trainer: Trainer) -> Callable[[], None]:
     """A function that trains for one epoch."""
     def run() -> None:
         epoch = trainer.progress.epoch
@@ -106,9 +108,11 @@ def main() -> int:
             trainer = build_trainer(options, training_inputs(options), Processes(), _no_bar, resumed=False)
             trainer.evaluate = None
             batch = trainer.batches.batch(0, 0)
-            trainer.batches = OneBatch(batch, args.batches, args.batch_size)
+            trainer.batches = cast(TrainingBatches, OneBatch(batch, args.batches, args.batch_size))
             trainers[setting] = trainer
-        teacher = trainers["cwd"].distillation.teacher
+        distillation = trainers["cwd"].distillation
+        assert distillation is not None
+        teacher = distillation.teacher
         images = batch.images.float() / 255
 
         def forward() -> None:

@@ -42,7 +42,10 @@ def main() -> int:
     parser.add_argument("-o", "--out", type=Path, default=ROOT / "docs" / "img" / "compression.png")
     args = parser.parse_args()
     first, *rest = rows(args.page, args.network)
-    uncut = float(re.search(r"uncut: ([\d.]+)", first["target"])[1])
+    found = re.search(r"uncut: ([\d.]+)", first["target"])
+    if found is None:
+        raise SystemExit(f"error: {args.page} has no row `uncut` of {args.network}; name another --network")
+    uncut = float(found[1])
     size = [float(first["parameters"].split()[0]) / 1000]
     sizes = size + [float(row["parameters"].split()[0]) / 1000 for row in rest]
     with figure_to_file(args.out, 1200, 620) as figure:

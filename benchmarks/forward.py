@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -43,7 +44,7 @@ def main() -> int:
             write_cfg(pair[0], network)
             write_weights(pair[1], network, initial_weights(network))
             engines = {name: open_engine(name, *pair, threads=args.threads) for name in NAMES}
-            times = medians({name: lambda e=engine: e.heads(x) for name, engine in engines.items()}, args.rounds, 3)
+            times = medians({name: partial(engine.heads, x) for name, engine in engines.items()}, args.rounds, 3)
         row = ", ".join(f"{name} {1000 * seconds:.1f} ms" for name, seconds in times.items())
         print(f"{cfg}: {row}; torch runs at {times['opencv'] / times['torch']:.2f} of OpenCV's speed, "
               f"{times['onnxruntime'] / times['torch']:.2f} of ONNX Runtime's")

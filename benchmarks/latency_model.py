@@ -63,8 +63,8 @@ def main() -> int:
     notes = []
     for text in args.pairs:
         network, weights = read_pair(text)
-        name = Path(text.split(",")[0])
-        name = name.parent.name if name.stem == "model" else name.stem
+        cfg = Path(text.split(",")[0])
+        name = cfg.parent.name if cfg.stem == "model" else cfg.stem
         cut = [(percent, round_to) for percent in args.percent for round_to in ROUND_TO]
         smaller = [apply_plan(network, weights, slim_plan(network, weights, percent, round_to=round_to))[0]
                    for percent, round_to in cut]

@@ -34,10 +34,12 @@ def judged(cfg: Path, weights: Path, dataset: DetectionDataset, size: tuple[int,
     detections, sizes = [], []
     for path in dataset.paths:
         image = cv2.imread(str(path))
-        classes, scores, boxes = model.detect(image, confThreshold=0.001, nmsThreshold=0.45)
+        if image is None:
+            raise SystemExit(f"error: {path} cannot be read; correct the valid= of --data")
+        classes, scores, found = model.detect(image, confThreshold=0.001, nmsThreshold=0.45)
         rows = np.zeros((len(scores), 6), np.float32)
         if len(scores):
-            boxes = np.asarray(boxes, np.float32)
+            boxes = np.asarray(found, np.float32)
             rows[:, :2], rows[:, 2:4] = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
             rows[:, 4], rows[:, 5] = np.ravel(scores), np.ravel(classes)
         detections.append(rows[np.argsort(-rows[:, 4], kind="stable")])

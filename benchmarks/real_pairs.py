@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -55,7 +56,7 @@ def rows(cfg: Path, coco: Path | None, shares: list[float]) -> Iterator[tuple[st
                f"{max(head['relative'] for head in heads):.1e}", f"{max(head['own_relative'] for head in heads):.1e}")
 
 
-def pruned(cfg: Path, share: float, data: Path | None) -> dict:
+def pruned(cfg: Path, share: float, data: Path | None) -> dict[str, Any]:
     """What slim_prune.py reports, as it writes it."""
     with tempfile.TemporaryDirectory() as out:
         argv = ["--cfg", str(cfg), "--weights", str(cfg.with_suffix(".weights")), "--global_percent", str(share),

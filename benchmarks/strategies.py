@@ -15,6 +15,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,16 +49,16 @@ CutPlan = Callable[[Network, Weights], Plan]
 def cuts() -> Iterator[tuple[str, CutPlan]]:
     """Every strategy with its light, middle and heavy cut, under the command line that makes it."""
     for share in (0.5, 0.6, 0.7):
-        yield f"prune.py --percent {share}", lambda n, w, s=share: normal_plan(n, w, s)
+        yield f"prune.py --percent {share}", partial(normal_plan, percent=share)
     for share in (0.5, 0.6, 0.7):
-        yield f"shortcut_prune.py --percent {share}", lambda n, w, s=share: shortcut_plan(n, w, s)
+        yield f"shortcut_prune.py --percent {share}", partial(shortcut_plan, percent=share)
     for share in (0.5, 0.6, 0.7):
-        yield f"slim_prune.py --global_percent {share}", lambda n, w, s=share: slim_plan(n, w, s)
+        yield f"slim_prune.py --global_percent {share}", partial(slim_plan, global_percent=share)
     for count in (6, 12, 18):
-        yield f"layer_prune.py --shortcuts {count}", lambda n, w, c=count: layer_plan(n, w, c)
+        yield f"layer_prune.py --shortcuts {count}", partial(layer_plan, shortcuts=count)
     for count, share in ((6, 0.5), (12, 0.6), (18, 0.7)):
         yield (f"layer_channel_prune.py --shortcuts {count} --global_percent {share}",
-               lambda n, w, c=count, s=share: layer_channel_plan(n, w, c, s))
+               partial(layer_channel_plan, shortcuts=count, global_percent=share))
 
 
 def main() -> int:
@@ -87,7 +88,7 @@ def main() -> int:
         if args.only not in command:
             continue
         plan = plan_of(network, weights)
-        pairs = {fold: apply_plan(network, weights, plan, fold) for fold in FOLDS}
+        pairs: dict[str, tuple[Network, Weights]] = {fold: apply_plan(network, weights, plan, fold) for fold in FOLDS}
         pairs["mean, measured"] = apply_plan(network, weights, plan, "mean", means)
         for name in ("exact", "mean, measured"):
             smaller, cut = pairs[name]

@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 from utils.cli.progress import progress_bar
 from utils.distillation import METHODS
 
-SETTINGS = {"plain": (), **{name: ("--distill", name) for name in METHODS}}
+SETTINGS: dict[str, tuple[str, ...]] = {"plain": (), **{name: ("--distill", name) for name in METHODS}}
 
 
 def student(text: str) -> tuple[str, Path, Path]:

@@ -13,8 +13,9 @@ import cProfile
 import pstats
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -33,9 +34,11 @@ from utils.cli.training.setup import build_trainer
 from utils.darknet import IMAGE, Layer, Network
 from utils.datasets.demo import generate
 from utils.training.distributed import Processes
+from utils.training.trainer import Trainer
 
-_ACTIVATIONS = {"leaky": lambda: nn.LeakyReLU(0.1, inplace=True), "mish": lambda: nn.Mish(inplace=True),
-                "linear": nn.Identity, "relu": lambda: nn.ReLU(inplace=True)}
+_ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
+    "leaky": lambda: nn.LeakyReLU(0.1, inplace=True), "mish": lambda: nn.Mish(inplace=True),
+    "linear": nn.Identity, "relu": lambda: nn.ReLU(inplace=True)}
 
 
 class Floor(nn.Module):
@@ -55,7 +58,7 @@ class Floor(nn.Module):
                 groups, chosen = layer.options.groups, layer.options.group_id
                 maps[layer.index] = torch.cat([one.chunk(groups, 1)[chosen] for one in inputs], 1)
             elif layer.kind == "shortcut":
-                maps[layer.index] = sum(inputs)
+                maps[layer.index] = reduce(torch.add, inputs)
             else:
                 maps[layer.index] = module(inputs[0])
         return [maps[head.index] for head in self.network.heads]
@@ -66,7 +69,7 @@ def _plain(layer: Layer) -> nn.Module:
     if layer.kind == "convolutional":
         convolution = nn.Conv2d(layer.input_shapes[0].channels, options.filters, options.size, options.stride_x,
                                 options.padding, bias=not options.batch_normalize)
-        norm = [nn.BatchNorm2d(options.filters)] if options.batch_normalize else []
+        norm: list[nn.Module] = [nn.BatchNorm2d(options.filters)] if options.batch_normalize else []
         return nn.Sequential(convolution, *norm, _ACTIVATIONS[options.activation]())
     if layer.kind == "maxpool":
         if options.stride_x == 1:
@@ -79,9 +82,11 @@ def _plain(layer: Layer) -> nn.Module:
     raise SystemExit(f"error: the bare network has no [{layer.kind}]; choose another --arch")
 
 
-def floor_epoch(network: Network, batch_size: int, batches: int, memory_format: torch.memory_format):
+def floor_epoch(network: Network, batch_size: int, batches: int,
+                memory_format: torch.memory_format) -> Callable[[], None]:
     """A function that trains the bare network for one epoch on one random batch."""
-    model = Floor(network).to(memory_format=memory_format)
+    model: nn.Module = Floor(network)
+    model.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's types forget this form
     optimizer = torch.optim.SGD(model.parameters(), 1e-4, momentum=0.9, nesterov=True)
     x = torch.rand(batch_size, 3, network.net.height, network.net.width).contiguous(memory_format=memory_format)
     targets = [torch.rand_like(out) for out in model(x)]
@@ -89,18 +94,19 @@ def floor_epoch(network: Network, batch_size: int, batches: int, memory_format: 
     def run() -> None:
         for _ in range(batches):
             optimizer.zero_grad(set_to_none=True)
-            sum(nn.functional.mse_loss(out, wanted) for out, wanted in zip(model(x), targets, strict=True)).backward()
+            losses = [nn.functional.mse_loss(out, wanted) for out, wanted in zip(model(x), targets, strict=True)]
+            reduce(torch.add, losses).backward()
             optimizer.step()
 
     return run
 
 
 @contextmanager
-def _no_bar(description: str, total: int):
+def _no_bar(description: str, total: int) -> Iterator[Callable[..., None]]:
     yield lambda n=1, note="": None
 
 
-def our_trainer(args: argparse.Namespace, folder: Path):
+def our_trainer(args: argparse.Namespace, folder: Path) -> Trainer:
     """A trainer as train.py builds it, on a drawn data set."""
     data = generate(folder / "demo", args.batch_size * args.batches + 2, (240, 480), valid_share=1e-9)
     flags: Sequence[str] = ["--arch", args.arch, "--data", str(data), "--img_size", str(args.size), "--batch-size",

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs the tests, in an environment of their own. From any folder:
+# Looks at style and types, and runs the tests, in an environment of their own. From any folder:
 #
-#   bash scripts/test.sh                      all but the slow ones and those that need a GPU
-#   bash scripts/test.sh tests/darknet -k cfg what you say instead; every word goes to pytest
+#   bash scripts/test.sh                      ruff, mypy, and all tests but the slow ones and those that need a GPU
+#   bash scripts/test.sh tests/darknet -k cfg only what you say; every word goes to pytest
 #   bash scripts/test.sh -m slow              only the slow ones
 #
 # WORKERS=2 tests run at once (default: the number of cores, at most 4), each on one thread. WORKERS=0: in one process.
@@ -12,6 +12,13 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 source "$root/scripts/venv.sh"
 ensure_venv requirements-dev.txt
 cd "$root"
+
+if [[ $# -eq 0 ]]; then
+  for look in "ruff check ." "mypy"; do
+    echo "$VENV_PYTHON -m $look"
+    "$VENV_PYTHON" -m $look
+  done
+fi
 
 cores="$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)"
 workers="${WORKERS:-$(( cores < 4 ? cores : 4 ))}"

@@ -30,7 +30,7 @@ class CommandParser(argparse.ArgumentParser):
         kwargs.setdefault("epilog", exit_codes())
         super().__init__(*args, **kwargs)
 
-    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]  # argparse has two signatures here
         words = sys.argv[1:] if args is None else args
         return super().parse_known_args([self._declared(str(word)) for word in words], namespace)
 
@@ -236,8 +236,8 @@ def letterbox_argument(group: argparse._ArgumentGroup) -> None:
                             "the cfg's [net] says (auto)")
 
 
-def engine_argument(parser: argparse.ArgumentParser) -> None:
-    """Add --engine: which program computes the network."""
+def engine_argument(parser: argparse._ActionsContainer) -> None:
+    """Add --engine to a parser or a group of one: which program computes the network."""
     parser.add_argument("--engine", choices=ENGINES, default="torch", help="what computes the network")
 
 

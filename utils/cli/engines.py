@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
+from typing import TYPE_CHECKING
 
 from utils.darknet import Network, read_network
 from utils.errors import EngineError, OptionError
+
+if TYPE_CHECKING:
+    from utils.deploy import Engine
 
 _logger = logging.getLogger(__name__)
 
@@ -28,8 +32,8 @@ def requested_network(args: argparse.Namespace) -> Network:
     return network if args.img_size is None else network.resized(*args.img_size)
 
 
-def open_requested_engine(args: argparse.Namespace, network: Network) -> object:
-    """The engine of `--engine`, with the pair loaded: a `utils.deploy.Engine`.
+def open_requested_engine(args: argparse.Namespace, network: Network) -> Engine:
+    """The engine of `--engine`, with the pair loaded.
 
     torch takes .weights and .pt files and runs on `--device`; the other engines read the two Darknet files themselves
     and run on the CPU.
@@ -55,7 +59,7 @@ def open_requested_engine(args: argparse.Namespace, network: Network) -> object:
     return open_engine(args.engine, args.cfg, args.weights, threads=args.threads)
 
 
-def _torch_engine(args: argparse.Namespace, network: Network) -> object:
+def _torch_engine(args: argparse.Namespace, network: Network) -> Engine:
     from models import is_checkpoint, load_checkpoint, model_with
     from utils.cli.device import select_device
     from utils.darknet import read_weights

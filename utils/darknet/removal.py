@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 
 from utils.darknet.network import Layer, Network, build_network
 from utils.darknet.option_reader import LARGEST
@@ -51,8 +52,8 @@ def without_layers(network: Network, stand_ins: Mapping[int, int | None]) -> Net
         if key is None or network.document.sections[layer.index + 1].get(key) is None:
             continue
         text = network.document.written(layer.index + 1, key)
-        moved = ",".join(_NUMBER.sub(lambda match, layer=layer: _moved(match[0], layer, stand_ins, place), item, count=1)
-                         for item in text.split(","))
+        new = partial(_moved, layer=layer, stand_ins=stand_ins, place=place)
+        moved = ",".join(_NUMBER.sub(new, item, count=1) for item in text.split(","))
         if moved != text:
             changes[layer.index + 1] = {key: moved}
     document = network.document.edited(changes)
@@ -70,7 +71,8 @@ def _check(network: Network, stand_ins: Mapping[int, int | None]) -> None:
                            "name an earlier layer")
 
 
-def _moved(text: str, layer: Layer, stand_ins: Mapping[int, int | None], place: Mapping[int, int]) -> str:
+def _moved(match: re.Match[str], layer: Layer, stand_ins: Mapping[int, int | None], place: Mapping[int, int]) -> str:
+    text = match[0]
     if layer.kind in HEADS and len(text) > len(str(LARGEST)):
         return text  # we read no embedding_layer, so nobody has checked it
     value = int("".join(text.split()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Literal, cast
 
 from utils.darknet.network import Layer, Network
 from utils.darknet.option_reader import OptionReader
@@ -26,7 +26,7 @@ class HeadTraining:
     ignore_thresh: float
     truth_thresh: float
     iou_thresh: float
-    iou_loss: str
+    iou_loss: Literal["mse", "iou", "giou", "diou", "ciou"]
     iou_normalizer: float
     obj_normalizer: float
     cls_normalizer: float
@@ -148,7 +148,7 @@ def _read_yolo(options: OptionReader) -> HeadTraining:
         ignore_thresh=_within(options, "ignore_thresh", 0.5),
         truth_thresh=_within(options, "truth_thresh", 1.0),
         iou_thresh=_within(options, "iou_thresh", 1.0),
-        iou_loss=options.word("iou_loss", "mse", HeadTraining.IOU_LOSSES),
+        iou_loss=cast(Any, options.word("iou_loss", "mse", HeadTraining.IOU_LOSSES)),  # one of those
         iou_normalizer=_within(options, "iou_normalizer", 0.75),
         obj_normalizer=_within(options, "obj_normalizer", 1.0),
         cls_normalizer=_within(options, "cls_normalizer", 1.0),

@@ -239,7 +239,7 @@ def _prefix(path: Path, network: Network, header: Header, layers: list[Arrays], 
         raise WeightsError(path, f"holds layers 0 to {held - 1} of {len(network.layers)} only: a start for training, "
                            "not a trained network", f"give the whole weights of {network.path}")
     _check_finite(path, network, layers)
-    rest = ({},) * (len(network.layers) - len(layers))
+    rest: tuple[Arrays, ...] = ({},) * (len(network.layers) - len(layers))
     return Weights(header, (*layers, *rest), held)
 
 

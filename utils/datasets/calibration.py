@@ -58,8 +58,8 @@ def calibration_images(paths: Sequence[Path], count: int, size: tuple[int, int],
             continue
         several_colours = several_colours or bool((image != image[0, 0]).any())
         found[index] = prepare(image, size, letterbox, channels=channels)[0]
-    for error in broken[:5]:
-        _log.warning("%s; left out", error)
+    for one in broken[:5]:
+        _log.warning("%s; left out", one)
     if len(broken) > 5:
         _log.warning("%d more calibration images cannot be read", len(broken) - 5)
     if not found:

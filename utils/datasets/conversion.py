@@ -16,7 +16,7 @@ REASON_HEADERS = ("part", "dropped", "count", "reason", "first of them")
 
 def part_rows(parts: Mapping[str, Annotations]) -> list[tuple[object, ...]]:
     """One row per part, see PART_HEADERS."""
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for part, found in parts.items():
         dropped = Counter(one.what for one in found.dropped)
         rows.append((part, len(found.images), sum(not len(image.labels) for image in found.images), found.boxes,

@@ -97,7 +97,7 @@ def draw_sample(random: np.random.Generator, least: int, most: int, classes: Seq
     width, height = (int(random.integers(least, most + 1)) for _ in range(2))
     image = _background(random, width, height)
     covered = np.zeros((height, width), dtype=bool)
-    labels = []
+    labels: list[tuple[float, ...]] = []
     for _ in range(0 if empty else int(random.integers(1, 6))):
         label = int(random.integers(len(classes)))
         mask = _mask(random, SHAPES[classes[label]](), width, height)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from utils.datasets.images import load_image
 
@@ -83,9 +83,9 @@ def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
 
 def _on_its_side(tiff: bytes) -> bool:
     """Whether an EXIF block asks for a turn by 90 degrees to either side: orientation, tag 0x0112, from 5 to 8."""
-    order = {b"II*\0": "little", b"MM\0*": "big"}.get(tiff[:4])
-    if order is None:
+    if tiff[:4] not in (b"II*\0", b"MM\0*"):
         return False
+    order: Literal["little", "big"] = "little" if tiff[:1] == b"I" else "big"
 
     def number(offset: int, length: int) -> int:
         return int.from_bytes(tiff[offset : offset + length], order)

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ from utils.errors import DataError, OptionError
 
 if TYPE_CHECKING:  # imported where it is used: the converters live in this room too, and need not wait for it
     from torch import Tensor
-    from torch.utils.data import DataLoader
+    from torch.utils.data import DataLoader, Dataset
 
 _log = logging.getLogger(__name__)
 
@@ -114,9 +114,7 @@ class TrainingBatches:
                 if index not in self._told:
                     self._told.add(index)
                     _log.warning("grey takes its place in training: %s", error)
-            if made.batch is None:
-                raise made.error
-            yield made.batch
+            yield made.checked()
 
     def batch(self, epoch: int, number: int) -> TrainingBatch:
         """One batch, made here and now, to look at; what is made for training is not touched.
@@ -124,10 +122,7 @@ class TrainingBatches:
         Raises:
             DataError: (a strict data set) an image cannot be read.
         """
-        made = _make(self.dataset, self.order.requests(epoch)[number])
-        if made.batch is None:
-            raise made.error
-        return made.batch
+        return _make(self.dataset, self.order.requests(epoch)[number]).checked()
 
     def close(self) -> None:
         """End the processes; a later epoch starts new ones.
@@ -164,11 +159,16 @@ class TrainingBatches:
 
 @dataclass(frozen=True)
 class _Made:
-    """A batch; or None and the error that a strict data set raised. failures: what became grey, by index."""
+    """A batch; or the error that a strict data set raised. failures: what became grey, by index."""
 
-    batch: TrainingBatch | None
+    batch: TrainingBatch | DataError
     failures: dict[int, DataError]
-    error: DataError | None = None
+
+    def checked(self) -> TrainingBatch:
+        """The batch; or the error, raised."""
+        if isinstance(self.batch, DataError):
+            raise self.batch
+        return self.batch
 
 
 class _Requested:
@@ -193,7 +193,7 @@ def _make(dataset: TrainingDataset, request: BatchRequest) -> _Made:
                                                letterbox=request.letterbox)
             targets.append(np.insert(labels, 0, i, axis=1))
     except DataError as error:
-        return _Made(None, {}, error)
+        return _Made(error, {})
     failures = {index: error for index, error in dataset.failures.items() if index not in before}
     return _Made(TrainingBatch(request.indices, torch.from_numpy(images), torch.from_numpy(np.concatenate(targets)),
                                request.size, request.number), failures)
@@ -205,7 +205,7 @@ def _loader(dataset: TrainingDataset, requests: list[BatchRequest], workers: int
     from torch.utils.data import DataLoader
 
     with _without_known_warnings():
-        return DataLoader(_Requested(dataset), batch_size=None, sampler=requests, num_workers=workers,
+        return DataLoader(cast("Dataset[_Made]", _Requested(dataset)), batch_size=None, sampler=requests, num_workers=workers,
                           collate_fn=_as_it_is, worker_init_fn=partial(_settle, os.getpid()), persistent_workers=True,
                           multiprocessing_context="fork" if sys.platform == "linux" else "spawn",
                           generator=torch.Generator())  # its own: torch's common one would be moved on by each pass
@@ -217,7 +217,7 @@ def _close(reference: weakref.ref[TrainingBatches]) -> None:
         batches.close()
 
 
-def _as_it_is(made: _Made) -> _Made:
+def _as_it_is(made: Any) -> Any:
     return made
 
 

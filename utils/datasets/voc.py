@@ -205,8 +205,10 @@ def _size(annotation: VocFile, image: Path) -> tuple[int, int]:
 
 
 def _corners(node: ElementTree.Element) -> tuple[float, float, float, float] | None:
-    values = [_number(node.findtext(f"bndbox/{corner}")) for corner in _CORNERS]
-    return None if None in values else tuple(values)  # type: ignore[return-value]
+    left, top, right, bottom = (_number(node.findtext(f"bndbox/{corner}")) for corner in _CORNERS)
+    if left is None or top is None or right is None or bottom is None:
+        return None
+    return left, top, right, bottom
 
 
 def _side(text: str | None) -> int:

@@ -43,7 +43,7 @@ def _problems_of_layer(layer: Layer, section: Section) -> Iterator[Problem]:
             yield _line(section, key), f"it ignores {key}="
     if layer.kind == "convolutional" and layer.options.size == 1 and max(_strides(layer)) > 1:
         yield _line(section, "stride"), "it takes a 1x1 convolution's input as it is, whatever the stride"
-    if getattr(layer.options, "batch_normalize", False) and section.get("batch_normalize", "0").startswith("0"):
+    if getattr(layer.options, "batch_normalize", False) and (section.get("batch_normalize") or "0").startswith("0"):
         yield _line(section, "cbn"), "it ignores cbn="
     for key in ("alpha", "beta"):
         if layer.kind == "shortcut" and section.get(key) not in (None, "1"):

@@ -11,7 +11,9 @@ from __future__ import annotations
 import ctypes
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +46,7 @@ def _cpu_lines(body: str) -> list[str]:
     return kept
 
 
-def _fields(member: str, types: dict[str, object]) -> list[tuple[str, object]]:
+def _fields(member: str, types: Mapping[str, object]) -> list[tuple[str, object]]:
     if not member:
         return []
     function = re.match(r"[^(]*\(\s*\*\s*(\w+)\s*\)\s*\(", member)
@@ -84,7 +86,8 @@ def main(argv: list[str]) -> int:
         darknet.network_predict(net, np.ascontiguousarray(image, np.float32).ctypes.data)
         for collected, index in zip(outputs, indices, strict=True):
             collected.append(_output(layers[index]))
-    np.savez(results, layers=net.contents.n, **{f"output_{i}": np.stack(o) for i, o in enumerate(outputs)})
+    arrays: dict[str, Any] = {f"output_{i}": np.stack(output) for i, output in enumerate(outputs)}
+    np.savez(results, layers=net.contents.n, **arrays)
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def measure(engine: Engine | Callable[[np.ndarray], Any], x: np.ndarray, *, warm
     """
     if repeats < 1 or warmup < 0:
         raise ValueError(f"repeats={repeats} and warmup={warmup}: give at least 1 and 0")
-    run = getattr(engine, "heads", engine)
+    run = cast(Callable[[np.ndarray], Any], getattr(engine, "heads", engine))
     for _ in range(warmup):
         run(x)
     milliseconds = []

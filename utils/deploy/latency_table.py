@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from utils.darknet import Layer, Network, initial_weights
 from utils.deploy.layer_probe import Probe, added_ms, opened
@@ -183,11 +184,13 @@ def _input_way(ms: Sequence[float]) -> tuple[bool, int]:
     return False, _step(widths, times)
 
 
-def _step(widths: Sequence[int], ms: Sequence[float]) -> int:
+def _step(widths: ArrayLike, ms: ArrayLike) -> int:
     """The step that explains the times, 1 unless another leaves less than half of the error."""
+    times = np.asarray(ms)
+
     def error(step: int) -> float:
-        stepped = np.ceil(np.array(widths) / step) * step
-        return float(np.square(np.polyval(np.polyfit(stepped, ms, 1), stepped) - ms).sum())
+        stepped = np.ceil(np.asarray(widths) / step) * step
+        return float(np.square(np.polyval(np.polyfit(stepped, times, 1), stepped) - times).sum())
 
     best = min(STEPS, key=error)
     return best if error(best) < error(1) / 2 else 1

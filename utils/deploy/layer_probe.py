@@ -51,7 +51,7 @@ class Probe:
         texts = [_text("net", {"width": largest.width, "height": largest.height, "channels": 3}), _stem(root)]
         outputs = []
         for _ in range(self.copies):
-            stems = []
+            stems: list[int] = []
             for shape in reversed(self.inputs):  # a layer's first input is the layer before it
                 texts += [_text("route", {"layers": 0}), _stem(shape.channels)]
                 if (shape.height, shape.width) != (largest.height, largest.width):

@@ -47,6 +47,7 @@ def _blurred(b: GraphBuilder, layer: Layer, x: str) -> str:
     o, channels = layer.options, layer.shape.channels
     if not o.antialiasing:
         return x
+    kernel: np.ndarray
     if o.antialiasing == 2:
         kernel, padding = np.full((2, 2), 1 / 4), 0
     else:

@@ -80,7 +80,7 @@ def compare_pair(cfg_path: str | Path, weights_path: str | Path, images: np.ndar
         if not np.isfinite(values).all():
             raise EngineError(head.where, f"head {head.index} gets numbers that are NaN or infinite from these weights, "
                               "in torch already", "take weights from before the training diverged")
-    verdicts = []
+    verdicts: list[EngineVerdict] = []
     for name in _attempts(engines, verdicts):
         verdicts.append(_verdict(name, table[name], network, pair, images, expected, tolerance, threads))
     status, reason = _conclusion(verdicts, tolerance)

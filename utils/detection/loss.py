@@ -116,7 +116,7 @@ class HeadLossOptions:
     @property
     def rule(self) -> AnchorRule:
         """How places are chosen."""
-        unit = "cells" if self.kind == "region" else "pixels"
+        unit: Literal["pixels", "cells"] = "cells" if self.kind == "region" else "pixels"
         return AnchorRule(self.anchors, self.assign_threshold, self.assign, unit, self.all_anchors, self.anchor_mask)
 
 

@@ -40,7 +40,7 @@ def detection_specific_loss(heads: Sequence[HeadOutputs], temperature: float = 3
 
     So a box that is worse than the teacher's is pulled once more to the truth, never to the teacher.
     """
-    total = len(heads) and heads[0].student.new_zeros(())
+    total = heads[0].student.new_zeros(()) if heads else torch.zeros(())
     classes, boxes, chosen, positives = total, total, 0, 0
     for head in heads:
         classes = classes + softened_divergence(head.student_logits()[..., 4:], head.teacher_logits()[..., 4:],

@@ -110,7 +110,8 @@ class Distillation:
         outputs = [HeadOutputs(options, full_precision(ours), full_precision(theirs).detach(), places, size)
                    for options, ours, theirs, places in zip(self._heads, raw, lesson.heads, parts.positives, strict=True)] \
             if lesson.heads else []
-        terms, log = [], {}
+        terms: list[tuple[Term, float]] = []
+        log: dict[str, Tensor] = {}
         for name in self.options.weights:
             found = self._of_heads(name, outputs, log) if METHODS[name] == "heads" else \
                 self._of_maps(name, made[name], lesson.maps, targets, images)
@@ -146,7 +147,7 @@ class Distillation:
     def _of_maps(self, name: MethodName, made: Sequence[Tensor], maps: Sequence[Tensor], targets: Tensor,
                  images: int) -> list[Term]:
         """One term: the sum over all pairs of layers."""
-        near = [None] * len(maps) if self._near is None or name != "mimic" else \
+        near: Sequence[Tensor | None] = [None] * len(maps) if self._near is None or name != "mimic" else \
             [near_objects(targets, self._anchors(head, targets), images, (one.shape[2], one.shape[3]))
              for head, one in zip(self._near, maps, strict=True)]
         losses = self.student.losses[name]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from models import Darknet
 from utils.distillation.feature_losses import FeatureLoss
+from utils.distillation.methods import MethodName
 
 Made = Mapping[str, Sequence[Tensor]]
 """By method, per pair of layers, what is compared with the teacher's map."""
@@ -25,10 +27,11 @@ class Student(nn.Module):
     """
 
     def __init__(self, model: Darknet, maps: Sequence[int], channels: Sequence[Tensor | None],
-                 losses: Mapping[str, Sequence[FeatureLoss]]) -> None:
+                 losses: Mapping[MethodName, Sequence[FeatureLoss]]) -> None:
         super().__init__()
         self.model, self.maps = model, tuple(maps)
-        self.losses = nn.ModuleDict({name: nn.ModuleList(each) for name, each in losses.items()})
+        self.losses = cast(Mapping[MethodName, Sequence[FeatureLoss]],
+                           nn.ModuleDict({name: nn.ModuleList(each) for name, each in losses.items()}))
         self._channels = tuple(None if one is None or len(one) == model.network.layers[layer].shape.channels else one
                                for layer, one in zip(self.maps, channels, strict=True))
 
@@ -46,7 +49,7 @@ class Student(nn.Module):
     @property
     def adaptors(self) -> nn.ModuleDict:
         """The layers that learn beside the network."""
-        return self.losses
+        return cast(nn.ModuleDict, self.losses)
 
     @property
     def draws(self) -> bool:
@@ -57,6 +60,6 @@ class Student(nn.Module):
         """Draw the adaptors anew, without touching torch's own generator."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            for module in self.losses.modules():
+            for module in self.adaptors.modules():
                 if isinstance(module, nn.Conv2d):
                     module.reset_parameters()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models import Darknet
 from utils.distillation.teacher_cache import TeacherCache
+from utils.layers import channels_last
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Teacher:
         if autocast is None:
             model.fuse()
         else:
-            model.to(memory_format=torch.channels_last)
+            channels_last(model)
         self.model, self.heads, self.maps, self.cache = model, tuple(heads), tuple(maps), cache
         self.channels = tuple(channels) if channels is not None else (None,) * len(self.maps)
         self._autocast = autocast
@@ -63,9 +64,11 @@ class Teacher:
         if missing:
             fresh = [one.cpu() for one in self._computed(images[missing])]
             for place, number in enumerate(missing):
-                known[number] = [one[place] for one in fresh]
-                self.cache.put(pictures[number], known[number])
-        return self._lesson([torch.stack(parts).to(images.device) for parts in zip(*known, strict=True)])
+                answer = [one[place] for one in fresh]
+                known[number] = answer
+                self.cache.put(pictures[number], answer)
+        whole = [one for one in known if one is not None]
+        return self._lesson([torch.stack(parts).to(images.device) for parts in zip(*whole, strict=True)])
 
     @torch.no_grad()
     def _computed(self, images: Tensor) -> list[Tensor]:

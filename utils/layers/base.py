@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from utils.darknet import Layer
 from utils.errors import CfgError
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class DarknetLayer(nn.Module):
@@ -40,6 +44,11 @@ class Surroundings:
 
     earlier: Sequence[nn.Module] = ()
     darknet_cpu: bool = False
+
+
+def channels_last(module: Module) -> Module:
+    """The module, its kernels laid out in memory as convolutions are fast with, in place."""
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types forget this form
 
 
 def same_size(layer: DarknetLayer, inputs: Sequence[Tensor]) -> None:

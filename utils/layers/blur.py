@@ -22,6 +22,7 @@ class Blur(nn.Module):
         super().__init__()
         line = torch.tensor([1.0, 1.0] if antialiasing == 2 else [1.0, 2.0, 1.0])
         kernel = torch.outer(line, line) / line.sum() ** 2
+        self.kernel: Tensor
         self.register_buffer("kernel", kernel.expand(channels, 1, *kernel.shape).contiguous(), persistent=False)
         self.stride = stride
         self.padding = 0 if antialiasing == 2 else 1

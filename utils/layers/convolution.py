@@ -13,7 +13,7 @@ from utils.layers.activations import Activate
 from utils.layers.base import DarknetLayer, Surroundings
 from utils.layers.blur import Blur
 from utils.layers.fast_convolution import convolved, fast_way, fast_ways_pay, prepared
-from utils.layers.normalisation import batch_norm, batch_norm_arrays
+from utils.layers.normalisation import BatchNorm, batch_norm, batch_norm_arrays
 
 
 class ConvolutionalLayer(DarknetLayer):
@@ -34,7 +34,7 @@ class ConvolutionalLayer(DarknetLayer):
         super().__init__(section)
         options = section.options
         self.bias: nn.Parameter | None
-        self.bn: nn.Module | None
+        self.bn: BatchNorm | None
         self.shared_with = owner.section.index if owner is not None else None
         if owner is not None:
             self.share(owner)
@@ -59,7 +59,7 @@ class ConvolutionalLayer(DarknetLayer):
         if self.shared_with is not None:
             return {}
         if self.bn is None:
-            return {"bias": self.bias, "weight": self.weight}
+            return {"weight": self.weight} if self.bias is None else {"bias": self.bias, "weight": self.weight}
         return {**batch_norm_arrays(self.bn), "weight": self.weight}
 
     def prefer_fast_ways(self) -> None:
@@ -71,7 +71,7 @@ class ConvolutionalLayer(DarknetLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         way = fast_way(x, self.weight) if self.fast else None
-        if way is not None:
+        if way is not None and self.bias is not None:
             if way not in self._prepared:
                 self._prepared[way] = prepared(self.weight, way)
             x = convolved(x, self._prepared[way], self.bias, way)

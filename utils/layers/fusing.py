@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from utils.layers.base import DarknetLayer
 from utils.layers.convolution import ConvolutionalLayer
+from utils.layers.normalisation import BatchNorm, batch_norm_arrays
 from utils.layers.plain import ConnectedLayer
 
 
-def folded(weight: Tensor, bn: nn.Module) -> tuple[Tensor, Tensor]:
+def folded(weight: Tensor, bn: BatchNorm) -> tuple[Tensor, Tensor]:
     """Weight and bias that compute `bn(weight * x)` in one step; in double precision, as Darknet folds.
 
     Args:
@@ -22,8 +23,9 @@ def folded(weight: Tensor, bn: nn.Module) -> tuple[Tensor, Tensor]:
     Returns:
         weight * gamma / sqrt(var + eps), of the weight's shape and type, and beta - gamma * mean / sqrt(var + eps), (out,).
     """
-    scale = bn.weight.detach().double() / torch.sqrt(bn.running_var.double() + bn.eps)
-    bias = bn.bias.detach().double() - bn.running_mean.double() * scale
+    arrays = {name: tensor.detach().double() for name, tensor in batch_norm_arrays(bn).items()}
+    scale = arrays["gamma"] / torch.sqrt(arrays["var"] + bn.eps)
+    bias = arrays["beta"] - arrays["mean"] * scale
     kernel = weight.detach().double() * scale.reshape(-1, *[1] * (weight.dim() - 1))
     return kernel.to(weight.dtype), bias.to(weight.dtype)
 

@@ -23,6 +23,7 @@ class HeadLayer(DarknetLayer):
 
     def __init__(self, section: Layer) -> None:
         super().__init__(section)
+        self.anchors: Tensor
         self.register_buffer("anchors", torch.tensor(section.options.own_anchors), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -75,13 +75,15 @@ class ShortcutLayer(DarknetLayer):
                      for x, w, width in zip(inputs, normalised, widths, strict=True))
 
     def normalised_weight(self) -> Tensor:
-        """The factors of the inputs, (n+1,) or (n+1, C)."""
+        """The factors of the inputs, (n+1,) or (n+1, C); only for a weighted sum."""
+        weight = self.weight
+        assert weight is not None
         if self.section.options.weights_normalization == "relu":
-            powers = F.relu(self.weight)
+            powers = F.relu(weight)
         elif self.section.options.weights_normalization == "softmax":
-            powers = torch.exp(self.weight - self.weight.amax(0))
+            powers = torch.exp(weight - weight.amax(0))
         else:
-            return self.weight
+            return weight
         return powers / (_EPSILON + powers.sum(0))
 
 

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from utils.darknet import Layer
 from utils.layers.base import DarknetLayer, Surroundings
 
 EPSILON = 1e-5
+BatchNorm = _BatchNorm
+"""What nn.BatchNorm2d and nn.SyncBatchNorm have in common."""
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:
@@ -22,8 +25,10 @@ def batch_norm(channels: int) -> nn.BatchNorm2d:
     return bn
 
 
-def batch_norm_arrays(bn: nn.Module) -> Mapping[str, Tensor]:
-    """The four arrays of a BatchNorm2d (or SyncBatchNorm) under the names that a .weights file's reader gives them."""
+def batch_norm_arrays(bn: BatchNorm) -> Mapping[str, Tensor]:
+    """The four arrays of a batch norm under the names that a .weights file's reader gives them."""
+    assert bn.running_mean is not None  # as for every one that `batch_norm` makes
+    assert bn.running_var is not None
     return {"beta": bn.bias, "gamma": bn.weight, "mean": bn.running_mean, "var": bn.running_var}
 
 

@@ -62,7 +62,7 @@ class ConnectedLayer(DarknetLayer):
 
     def arrays(self) -> Mapping[str, Tensor]:
         if self.bn is None:
-            return {"bias": self.bias, "weight": self.weight}
+            return {"weight": self.weight} if self.bias is None else {"bias": self.bias, "weight": self.weight}
         return {**batch_norm_arrays(self.bn), "weight": self.weight}
 
     def forward(self, x: Tensor) -> Tensor:

@@ -44,8 +44,10 @@ def residual_blocks(network: Network) -> tuple[ResidualBlock, ...]:
     for layer in network.layers:
         if layer.kind == "shortcut" and why_block_stays(network, layer.index) is None:
             source, end = _summands(network, layer)
+            feeder = _feeder(network, source, end)
+            assert feeder is not None  # or the block would stay
             blocks.append(ResidualBlock(layer.index, source, tuple(range(source + 1, end + 1)),
-                                        _feeder(network, source, end).index, stages[layer.index]))
+                                        feeder.index, stages[layer.index]))
     return tuple(blocks)
 
 

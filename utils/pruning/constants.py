@@ -104,7 +104,7 @@ def shortcut_factors(layer: Layer, arrays: Arrays) -> np.ndarray:
     """What a shortcut multiplies its inputs by, shape (inputs, 1) or (inputs, C); shortcut_multilayer_cpu."""
     if layer.options.weights_type == "none":
         return np.ones((len(layer.inputs), 1))
-    weight = arrays["weight"].astype(np.float64).reshape(len(layer.inputs), -1)
+    weight: np.ndarray = arrays["weight"].astype(np.float64).reshape(len(layer.inputs), -1)
     if layer.options.weights_normalization == "softmax":
         weight = np.exp(weight - weight.max(axis=0))
     else:

@@ -48,7 +48,7 @@ def elimination_order(network: Network, weights: Weights, groups: ChannelGroups,
         blocks: whether residual blocks may go, too.
         ridge: share of the mean variance that is added to each channel's own; guards against chance in few samples.
     """
-    units = ((cost_of, 1.0),) if isinstance(cost_of, str) else tuple(cost_of)
+    units = ((cost_of, 1.0),) if isinstance(cost_of, str) or callable(cost_of) else tuple(cost_of)
     return tuple(_Elimination(network, weights, groups, removable, statistics, units, exponent, blocks, ridge).steps())
 
 
@@ -202,8 +202,8 @@ class _Elimination:
         return worth
 
     def _class_costs(self) -> np.ndarray:
-        return sum(weight * class_costs(self._network, self._groups, self._kept, unit, self._gone)
-                   for unit, weight in self._units)
+        return sum((weight * class_costs(self._network, self._groups, self._kept, unit, self._gone)
+                    for unit, weight in self._units), np.zeros(self._groups.count))
 
     def _block_cost(self, block: ResidualBlock) -> float:
         left = [self._network.layers[index] for index in block.branch if index not in self._gone]
@@ -250,8 +250,8 @@ def _sources(network: Network, weights: Weights, groups: ChannelGroups, statisti
                 found[key] = _Source(source, start, classes, _inverse(statistics.covariances[source][own, own], ridge))
             taps = rows.transpose(1, 0, 2, 3).reshape(len(classes), -1)
             found[key].read_by(layer.index, taps @ taps.T)
-    for source in found.values():
-        source.measure()
+    for one in found.values():
+        one.measure()
     return list(found.values())
 
 

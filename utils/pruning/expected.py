@@ -46,6 +46,6 @@ def _expected_positive_part(mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
 def _normal_nodes() -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights of a Gauss-Legendre rule on [-8, 8] under the standard normal density; they sum to 1."""
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    nodes = nodes * _REACH
-    weights = weights * np.exp(-0.5 * nodes * nodes)
+    nodes *= _REACH
+    weights *= np.exp(-0.5 * nodes * nodes)
     return nodes, weights / weights.sum()

@@ -130,7 +130,7 @@ class _Builder:
             case Same(multiplier, repeats):
                 return np.tile(np.repeat(inputs[0], multiplier), repeats)
             case Tied(like):
-                for other in inputs[:like] + inputs[like + 1:]:
+                for other in (*inputs[:like], *inputs[like + 1:]):
                     width = min(len(inputs[like]), len(other))
                     self._left.append(inputs[like][:width])
                     self._right.append(other[:width])

@@ -166,15 +166,16 @@ class _Walk:
     def _convolution(self, layer: Layer) -> Constant:
         arrays, removed = self._arrays(layer), self._removed(layer)
         x = self._inputs(layer)[0]
-        depthwise = isinstance(layer.rule, Same)
+        multiplier = layer.rule.multiplier if isinstance(layer.rule, Same) else 0  # of a depthwise convolution
+        depthwise = multiplier > 0
         if x.values.any() or not self._kept[self._groups.vector(layer.inputs[0])].all():
-            self.folds[layer.index] = _depthwise_fold(layer, x, ~removed, arrays) if depthwise \
+            self.folds[layer.index] = _depthwise_fold(layer, x, ~removed, arrays, multiplier) if depthwise \
                 else _fold(layer, x, ~removed, arrays["weight"])
         if not removed.any():
             return Constant.zero(len(removed))
         if depthwise and (self._constant == "beta" or "gamma" not in arrays):
             out = emitted(layer, depthwise_shift(layer, x, arrays))
-            out = Constant(out.values, out.exact & np.repeat(x.exact, layer.rule.multiplier))
+            out = Constant(out.values, out.exact & np.repeat(x.exact, multiplier))
         else:
             out = self._own(layer)
         return self._measured(layer, out, removed).only(removed)
@@ -220,9 +221,10 @@ def _fold(layer: Layer, x: Constant, kept: np.ndarray, weight: np.ndarray) -> Fo
     return Fold(layer.index, offset, _is_exact(layer, x))
 
 
-def _depthwise_fold(layer: Layer, x: Constant, kept: np.ndarray, arrays: Mapping[str, np.ndarray]) -> Fold:
+def _depthwise_fold(layer: Layer, x: Constant, kept: np.ndarray, arrays: Mapping[str, np.ndarray],
+                    multiplier: int) -> Fold:
     """What a summand that channels lack does to the depthwise convolution behind it."""
-    stays = np.repeat(x.values != 0, layer.rule.multiplier) & kept
+    stays = np.repeat(x.values != 0, multiplier) & kept
     return Fold(layer.index, np.where(kept, depthwise_taps(x, arrays), 0.0), not stays.any() or _is_exact(layer, x))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from utils.darknet import Network, Weights
 from utils.errors import PlanError
 from utils.pruning.plan import Plan
@@ -11,7 +14,7 @@ from utils.pruning.threshold import ThresholdCut, threshold_cut
 
 def cut_behind(network: Network, weights: Weights, plan: Plan) -> ThresholdCut | None:
     """None where the plan's strategy has no threshold, or its parameters are not those that the strategy writes."""
-    asked = plan.parameters
+    asked: Mapping[str, Any] = plan.parameters  # as the strategy writes them, or anything at all
     try:
         words = asked["exclude"], asked["reduce"]
         if plan.strategy in ("slim", "layer_channel"):

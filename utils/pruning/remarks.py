@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +27,7 @@ def remarks(network: Network, weights: Weights, plan: Plan) -> tuple[str, ...]:
 
     Plans of nobody here have none.
     """
-    asked = plan.parameters
+    asked: Mapping[str, Any] = plan.parameters
     gone = removed_layers(chosen_blocks(network, plan.blocks))
     if not asked.keys() & _SHARES:
         said = sparsity_remark(network, weights, _share_of(network, gone)) if "shortcuts" in asked else None

@@ -110,8 +110,10 @@ def overread_shortcuts(network: Network, channels: Callable[[int], int]) -> Iter
     for layer in network.layers:
         if layer.kind != "shortcut" or len(layer.inputs) != 2 or layer.options.weights_type != "none":
             continue
-        source = IMAGE if layer.inputs[1] == IMAGE else network.layers[layer.inputs[1]]
-        if source == IMAGE or not source.inputs or source.shape.channels >= layer.shape.channels:
+        if layer.inputs[1] == IMAGE:
+            continue
+        source = network.layers[layer.inputs[1]]
+        if not source.inputs or source.shape.channels >= layer.shape.channels:
             continue
         read = source.input_shapes[0]
         if (read.height, read.width) != (layer.shape.height, layer.shape.width):

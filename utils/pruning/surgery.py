@@ -203,9 +203,9 @@ def _with_columns(layer: Layer, weight: np.ndarray, fold: Fold | None, blank: np
     for rows, columns in zip(np.split(result, blocks), blank.reshape(blocks, -1), strict=True):
         rows[:, columns] = 0
     for one in fold.carried if fold is not None else ():
-        rows = slice(one.block * len(weight) // blocks, (one.block + 1) * len(weight) // blocks)
+        block = slice(one.block * len(weight) // blocks, (one.block + 1) * len(weight) // blocks)
         lacking = np.flatnonzero(one.shares)
-        result[rows, one.position] = np.einsum("oikl,i->okl", weight[rows, lacking], one.shares[lacking])
+        result[block, one.position] = np.einsum("oikl,i->okl", weight[block, lacking], one.shares[lacking])
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class ThresholdCut:
         """The plan that keeps these classes, and what the network needs beside them (see completion.py)."""
         return plan_of(network, self.classes.groups, self.completed(network, parameters), strategy, parameters)
 
-    def completed(self, network: Network, parameters: Mapping[str, Parameter]) -> np.ndarray:
+    def completed(self, network: Network, parameters: Mapping[str, Any]) -> np.ndarray:
         """`kept`, with blocks and multiples evened out; bool per class."""
         return completed(network, self.classes.groups, self.kept, self.classes.score, round_to=parameters["round_to"])
 

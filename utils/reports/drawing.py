@@ -51,10 +51,10 @@ def draw_detections(image: np.ndarray, detections: np.ndarray, names: Sequence[s
     for x1, y1, x2, y2, score, index in detections[order] if len(detections) else ():
         corners = np.clip(np.nan_to_num(np.array([x1, y1, x2, y2]) * scale), -1e6, 1e6).round().astype(int)
         colour = class_colour(int(index))
-        start, end = tuple(map(int, corners[:2])), tuple(map(int, corners[2:]))
-        cv2.rectangle(canvas, start, end, colour, line, cv2.LINE_AA)
+        left, top, right, bottom = map(int, corners)
+        cv2.rectangle(canvas, (left, top), (right, bottom), colour, line, cv2.LINE_AA)
         name = class_name(int(index), names)
-        _label(canvas, f"{name if name.isascii() else f'class {int(index)}'} {score:.2f}", start, colour, line)
+        _label(canvas, f"{name if name.isascii() else f'class {int(index)}'} {score:.2f}", (left, top), colour, line)
     return canvas
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 
 def count(value: float | None) -> str:
@@ -69,8 +70,8 @@ def latency(measured: Mapping[str, object] | None) -> str:
     return text + (f" ({', '.join(about)})" if about else "")
 
 
-def _number(measured: Mapping[str, object], key: str) -> float:
-    return float(measured[key])  # type: ignore[arg-type]
+def _number(measured: Mapping[str, Any], key: str) -> float:
+    return float(measured[key])
 
 
 def _scaled(value: float | None, units: tuple[str, ...], from_: int) -> str:

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from models import Darknet
 from utils.errors import BonsaiError, WeightsError
+from utils.layers import ConvolutionalLayer
+from utils.layers.normalisation import BatchNorm
 from utils.sparsity.gauge import Push, SparsityGauge, gauge
 from utils.sparsity.schedule import SparsityOptions, protected_channels, sparsity_scale
 from utils.sparsity.selection import pressed_channels
@@ -152,7 +154,7 @@ class Sparsity:
         """|gamma| of the pressed channels of the model, or of another copy of it, for example its average."""
         layers = {}
         for layer, flags in self.channels.items():
-            gamma = (self.model if of is None else of).layers[layer].bn.weight
+            gamma = _norm(self.model if of is None else of, layer).weight
             layers[layer] = gamma.detach().abs().float().cpu().numpy()[flags]
         return Gammas(np.concatenate(list(layers.values())), layers)
 
@@ -202,7 +204,7 @@ class Sparsity:
     def _pressed(self) -> Iterator[tuple[int, Tensor, Tensor]]:
         """(layer, gamma, beta); looked up anew each time, because SyncBatchNorm may have taken the place of `bn`."""
         for layer in self.channels:
-            bn = self.model.layers[layer].bn
+            bn = _norm(self.model, layer)
             yield layer, bn.weight, bn.bias
 
     def _on(self, gamma: Tensor, layer: int) -> Tensor:
@@ -231,3 +233,11 @@ def _threshold(s: Tensor, group: Mapping[str, Any], state: Mapping[str, Any]) ->
 def _shrink(parameter: Tensor, threshold: Tensor) -> None:
     """Move towards 0 by `threshold`, and no further; where the threshold is 0 nothing changes, bit for bit."""
     parameter.sub_(torch.clamp(parameter, -threshold, threshold))
+
+
+def _norm(model: Darknet, layer: int) -> BatchNorm:
+    """Of a convolution that has one, as all that are pressed."""
+    module = model.layers[layer]
+    assert isinstance(module, ConvolutionalLayer)
+    assert module.bn is not None
+    return module.bn

@@ -49,13 +49,13 @@ class SparsityOptions:
                                    ("--sparsity-step", self.step, STEPS)):
             if value not in known:
                 raise OptionError(flag, f"there is no {value!r}", f"choose from {', '.join(map(str, known))}")
-        for flag, value in (("--s", self.s), ("--s-bias", self.s_bias), ("--linear-final", self.linear_final)):
-            if not (math.isfinite(value) and value >= 0):
-                raise OptionError(flag, f"{value} is out of range", "give 0 or more")
-        for flag, value in (("--decay-start", self.decay_start), ("--decay-factor", self.decay_factor),
-                            ("--keep-percent", self.keep_percent)):
-            if not 0 <= value <= 1:
-                raise OptionError(flag, f"{value} is out of range", "give 0 to 1")
+        for flag, number in (("--s", self.s), ("--s-bias", self.s_bias), ("--linear-final", self.linear_final)):
+            if not (math.isfinite(number) and number >= 0):
+                raise OptionError(flag, f"{number} is out of range", "give 0 or more")
+        for flag, number in (("--decay-start", self.decay_start), ("--decay-factor", self.decay_factor),
+                             ("--keep-percent", self.keep_percent)):
+            if not 0 <= number <= 1:
+                raise OptionError(flag, f"{number} is out of range", "give 0 to 1")
 
 
 def sparsity_scale(options: SparsityOptions, epoch: int, epochs: int) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -119,6 +120,7 @@ class SelfTuningStrength:
             momentum: of SGD. adaptive: whether the optimiser is an Adam.
         """
         self.start(gammas, epoch)
+        assert self._watched is not None  # since start()
         before, now = self._watched, self.watched(gammas)
         step = (epoch + 1) * self.steps_per_epoch
         most = self._loosest_change(task_loss)
@@ -148,13 +150,13 @@ class SelfTuningStrength:
             self._pressing = self._s
         return self._s
 
-    def state_dict(self) -> dict[str, float | bool | None]:
+    def state_dict(self) -> dict[str, Any]:
         """What an exact resume needs, as plain values."""
         return {"s": self._s, "first": self._first, "pressing": self._pressing, "largest": self._largest,
                 "enough": self._enough, "arriving": self._arriving, "watched": self._watched,
                 "loss": self._loss, "reference": self._reference, "reached": self._reached}
 
-    def load_state_dict(self, state: Mapping[str, float | bool | None]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from `state_dict()`."""
         self._s, self._first, self._pressing = state["s"], state["first"], state["pressing"]
         self._largest, self._enough, self._arriving = state["largest"], state["enough"], state["arriving"]

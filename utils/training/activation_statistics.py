@@ -11,6 +11,7 @@ from torch import Tensor
 from models import model_with
 from utils.darknet import IMAGE, Fresh, Layer, Network, Weights
 from utils.errors import DataError
+from utils.layers import ConvolutionalLayer, channels_last
 from utils.pruning.statistics import ActivationStatistics
 from utils.training.lockstep import Lane, on_device
 
@@ -27,7 +28,7 @@ def activation_statistics(network: Network, weights: Weights, batches: Iterable[
     Raises:
         DataError: the network computes NaN on them.
     """
-    model = model_with(network, weights).to(device, memory_format=torch.channels_last)
+    model = channels_last(model_with(network, weights).to(device))
     moments = _Moments(network, generator=np.random.default_rng(seed), share=_POSITIONS / images)
     with torch.inference_mode():
         for batch in batches:
@@ -54,8 +55,8 @@ class _Moments:
         index = layer.index
         if index == 0 and IMAGE in self._sources:
             self._map(IMAGE, lane.inputs(0, 0)[0])
-        if layer.kind == "convolutional":
-            module = lane.model.layers[index]
+        module = lane.model.layers[index]
+        if isinstance(module, ConvolutionalLayer):
             before_norm = module.convolved(lane.inputs(0, index)[0])
             self._responses.setdefault(index, _Variance()).add(before_norm)
             output = module.finished(before_norm)
@@ -89,40 +90,44 @@ class _Variance:
     """Of each channel of maps (N, C, H, W): each batch in float32 about its own mean, the batches together in float64."""
 
     def __init__(self) -> None:
-        self._count, self._sum, self._squares = 0, None, None
+        self._count = 0
+        self._sums: tuple[Tensor, Tensor] | None = None  # of x, and of x**2
 
     def add(self, x: Tensor) -> None:
         rows = x.permute(0, 2, 3, 1).flatten(0, 2)  # in channels_last, which this is fast in, no copy
         count, mean = len(rows), rows.mean(dim=0)
         variance, mean = (rows - mean).square_().mean(dim=0).double(), mean.double()
         total, squares = count * mean, count * (variance + mean.square())
-        self._sum = total if self._sum is None else self._sum + total
-        self._squares = squares if self._squares is None else self._squares + squares
+        self._sums = (total, squares) if self._sums is None else (self._sums[0] + total, self._sums[1] + squares)
         self._count += count
 
     def value(self) -> np.ndarray:
-        mean = self._sum / self._count
-        return (self._squares / self._count - mean.square()).clamp(min=0).cpu().numpy()
+        assert self._sums is not None  # since the first batch
+        mean, squares = (part / self._count for part in self._sums)
+        return (squares - mean.square()).clamp(min=0).cpu().numpy()
 
 
 class _Covariance:
     """Of rows (m, C), in float64 about the mean of the first ones."""
 
     def __init__(self) -> None:
-        self._count, self._guess, self._sum, self._gram = 0, None, None, None
+        self._count = 0
+        self._sums: tuple[Tensor, Tensor, Tensor] | None = None  # the mean they are about, their sum and their products'
 
     def add(self, rows: Tensor) -> None:
         rows = rows.double()
-        if self._guess is None:
-            self._guess = rows.mean(dim=0)
-            self._sum, self._gram = torch.zeros_like(self._guess), rows.new_zeros(rows.shape[1], rows.shape[1])
-        rows = rows - self._guess
-        self._sum += rows.sum(dim=0)
-        self._gram.addmm_(rows.T, rows)
+        if self._sums is None:
+            self._sums = rows.mean(dim=0), rows.new_zeros(rows.shape[1]), rows.new_zeros(rows.shape[1], rows.shape[1])
+        guess, total, gram = self._sums
+        rows = rows - guess
+        total += rows.sum(dim=0)
+        gram.addmm_(rows.T, rows)
         self._count += len(rows)
 
     def value(self) -> np.ndarray:
-        mean = self._sum / self._count
-        covariance = self._gram / self._count - mean[:, None] * mean
+        assert self._sums is not None  # since the first batch
+        _, total, gram = self._sums
+        mean = total / self._count
+        covariance = gram / self._count - mean[:, None] * mean
         covariance.diagonal().clamp_(min=0)  # constant channels are 0 but for rounding
         return covariance.cpu().numpy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ def channel_means(network: Network, weights: Weights, batches: Iterable[np.ndarr
     sums: dict[int, Tensor] = {}
     pixels: dict[int, int] = {}
 
-    def collect(index: int) -> object:
+    def collect(index: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             if output.dim() == 4:
                 sums[index] = sums.get(index, 0) + output.sum(dim=(0, 2, 3), dtype=torch.float64)

@@ -14,6 +14,7 @@ from utils.pruning.budget import Limit, plan_within
 from utils.pruning.composition import composed
 from utils.pruning.elimination import Step
 from utils.pruning.orders import AUTOMATIC, Scores, Units, step_order
+from utils.pruning.plan import Parameter
 from utils.training.activation_statistics import activation_statistics
 from utils.training.reconstruction import Sampling, reconstructed
 
@@ -94,7 +95,7 @@ class Compressor:
         for name in names:
             order = step_order(name, current.network, current.weights, statistics, units, blocks=self.blocks,
                                taylor=taylor)
-            parameters = {"target": self.target, "criterion": name, "round_to": self.round_to}
+            parameters: dict[str, Parameter] = {"target": self.target, "criterion": name, "round_to": self.round_to}
             step = plan_within(current.network, order, limits, "compress", parameters, round_to=self.round_to)
             plan = composed(self.network, current.plan, step)
             repaired = reconstructed(self.network, self.weights, plan, self.images, device=self.device,

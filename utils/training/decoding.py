@@ -11,6 +11,7 @@ from torch import Tensor
 
 from utils.darknet import Network
 from utils.detection import select_detections
+from utils.detection.nms import Gate, NmsKind
 from utils.errors import CfgError, EngineError
 from utils.layers import HeadLayer
 
@@ -56,9 +57,9 @@ class HeadDecoder:
         self.classes = counts[0]
         self._heads = tuple(HeadLayer(head) for head in network.heads)
         last = network.heads[-1].options  # Darknet takes its suppression from the last head
-        self._kind = getattr(last, "nms_kind", "default")
+        self._kind: NmsKind = getattr(last, "nms_kind", "default")
         self._beta = getattr(last, "beta_nms", 0.6)
-        self._gate = "product" if network.heads[-1].kind == "region" else "objectness"
+        self._gate: Gate = "product" if network.heads[-1].kind == "region" else "objectness"
 
     def decode(self, heads: Sequence[np.ndarray], height: int, width: int) -> Tensor:
         """Boxes of all heads, one head after the other.

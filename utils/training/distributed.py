@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -98,18 +98,18 @@ class Processes:
         Raises:
             OptionError: sync_bn on the CPU, which torch does not compute.
         """
-        model = trained if model is None else model
         if self.world == 1:
             if sync_bn:
                 _logger.info("--sync-bn changes nothing in a single process")
             return trained
+        network = cast(Darknet, trained) if model is None else model
         if sync_bn:
             if self.device.type != "cuda":
                 raise OptionError("--sync-bn", "torch computes it on GPUs only, and these processes run on the CPU",
                                   "leave it out: each process then normalises its own images")
-            nn.SyncBatchNorm.convert_sync_batchnorm(model)
+            nn.SyncBatchNorm.convert_sync_batchnorm(network)
         return DistributedDataParallel(trained, device_ids=[self.device.index] if self.device.type == "cuda" else None,
-                                       find_unused_parameters=rests or has_idle_parameters(model))
+                                       find_unused_parameters=rests or has_idle_parameters(network))
 
     def no_sync(self, model: nn.Module, last: bool) -> AbstractContextManager[Any]:
         """Around forward and backward of one batch of several that make a step: only the last one exchanges gradients."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +68,7 @@ class ModelEma:
 
 
 def _darknet(model: nn.Module) -> Darknet:
-    return getattr(model, "module", model)
+    return cast(Darknet, getattr(model, "module", model))
 
 
 def _tensors(model: nn.Module) -> list[Tensor]:

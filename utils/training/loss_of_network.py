@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from utils.darknet import HeadTraining, Layer, Network, RegionTraining, head_training
 from utils.detection import DetectionLoss, HeadLossOptions
@@ -78,7 +78,7 @@ def _ancestor(network: Network, head: Layer, said: HeadTraining | RegionTraining
               hyp: Mapping[str, float]) -> HeadLossOptions:
     options = head.options
     by_ratio = getattr(options, "new_coords", False)
-    focal = "darknet" if said.focal_loss else "modulated" if hyp["fl_gamma"] > 0 else "off"
+    focal: Literal["off", "modulated", "darknet"] = "darknet" if said.focal_loss else "modulated" if hyp["fl_gamma"] > 0 else "off"
     return HeadLossOptions(
         **_decoding(network, head),
         iou_loss="giou", box_gain=hyp["giou"], obj_gain=hyp["obj"], cls_gain=hyp["cls"],
@@ -117,7 +117,7 @@ def _darknet_region(network: Network, head: Layer, said: RegionTraining) -> Head
         assign="darknet", assign_threshold=1.0, reduction="sum")
 
 
-def _decoding(network: Network, head: Layer) -> dict[str, object]:
+def _decoding(network: Network, head: Layer) -> dict[str, Any]:
     """What a head's numbers mean."""
     options = head.options
     common = {"kind": head.kind, "anchors": options.own_anchors, "classes": options.classes,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import nn
@@ -91,7 +91,7 @@ def set_train_mode(model: nn.Module, frozen: Collection[int] = ()) -> None:
         model: a Darknet, also within a DistributedDataParallel.
     """
     model.train()
-    layers = getattr(model, "module", model).layers
+    layers = cast(Darknet, getattr(model, "module", model)).layers
     for index in frozen:
         layers[index].eval()
 

@@ -7,13 +7,15 @@ import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from utils.errors import OptionError
 from utils.training.apex import installed_apex
+
+Model = TypeVar("Model", bound=nn.Module)
 
 _logger = logging.getLogger(__name__)
 
@@ -74,7 +76,7 @@ class Precision:
                 return cls("apex", device, amp=_apex_amp())
         raise OptionError("--amp", f"{choice!r} is not known", "choose auto, off, fp16, bf16 or apex")
 
-    def prepare(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[nn.Module, torch.optim.Optimizer]:
+    def prepare(self, model: Model, optimizer: torch.optim.Optimizer) -> tuple[Model, torch.optim.Optimizer]:
         """Model and optimiser as this precision needs them; call it once, before the model is wrapped for processes."""
         if self._amp is None:
             return model, optimizer

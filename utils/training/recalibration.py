@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from models import get_weights, model_with
 from utils.darknet import Network, Weights
 from utils.errors import DataError
+from utils.layers.normalisation import BatchNorm
 
 
 def recalibrated(network: Network, weights: Weights, batches: Iterable[np.ndarray], *, device: str = "cpu") -> Weights:
@@ -59,7 +60,7 @@ class _Average:
     def __init__(self) -> None:
         self._images = 0
 
-    def __call__(self, norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def __call__(self, norm: BatchNorm, inputs: tuple[Tensor, ...]) -> None:
         self._images += len(inputs[0])
         norm.momentum = len(inputs[0]) / self._images
 

@@ -18,7 +18,8 @@ from torch import Tensor
 from models import get_weights, model_with
 from utils.darknet import Fresh, Layer, Network, Weights
 from utils.errors import DataError
-from utils.layers import ConvolutionalLayer
+from utils.layers import ConvolutionalLayer, channels_last
+from utils.layers.normalisation import batch_norm_arrays
 from utils.pruning import ChannelGroups, Plan, apply_plan, channel_groups, kept_classes
 from utils.pruning.reconstruction import Correction, Moments, Positions, corrected
 from utils.pruning.selection import chosen_blocks, removed_layers
@@ -91,8 +92,8 @@ class _Run:
     def __init__(self, network: Network, weights: Weights, plan: Plan, smaller: Network, cut: Weights,
                  device: torch.device, sampling: Sampling) -> None:
         self._network, self._smaller, self._cut, self._device, self._sampling = network, smaller, cut, device, sampling
-        self._old = Lane(model_with(network, weights).to(device, memory_format=torch.channels_last))
-        self._new = Lane(model_with(smaller, cut).to(device, memory_format=torch.channels_last))
+        self._old = Lane(channels_last(model_with(network, weights).to(device)))
+        self._new = Lane(channels_last(model_with(smaller, cut).to(device)))
         groups = channel_groups(network)
         kept = kept_classes(network, groups, plan)
         self._kept = [torch.from_numpy(np.flatnonzero(kept[vector])).to(device) for vector in groups.vectors]
@@ -131,24 +132,28 @@ class _Run:
     def _layer(self, layer: Layer) -> None:
         index, place = layer.index, self._place.get(layer.index)
         if layer.is_head:
-            self._heads.append(self._missed_at_head(index, place))
-        repaired = place is not None and self._is_repaired(layer)
-        sample = _Sample(self._new.model.layers[place], self._kept[index], self._quota(), self._generator) if repaired else None
-        for number, block in enumerate(self._blocks):
-            if sample is None:
+            self._heads.append(self._missed_at_head(index, self._place[index]))
+        if place is not None and self._is_repaired(layer):
+            self._repair(index, place)
+        else:
+            for number in range(len(self._blocks)):
                 self._old.step(number, index)
-                continue
-            module = self._old.model.layers[index]
-            before_norm = module.convolved(self._old.inputs(number, index)[0])
-            sample.add(self._new.inputs(number, place)[0], before_norm, held_out=block.held_out)
-            self._old.put(number, index, module.finished(before_norm))
         if place is None:
             return
-        if sample is not None:
-            self._corrections[index] = _correct(self._new.model.layers[place], self._old.model.layers[index],
-                                                self._kept[index], *sample.result())
         for number in range(len(self._blocks)):
             self._new.step(number, place)
+
+    def _repair(self, index: int, place: int) -> None:
+        """Run a convolution of the old network, and correct that of the new one by what it gives."""
+        old, new = self._old.model.layers[index], self._new.model.layers[place]
+        assert isinstance(old, ConvolutionalLayer)
+        assert isinstance(new, ConvolutionalLayer)
+        sample = _Sample(new, self._kept[index], self._quota(), self._generator)
+        for number, block in enumerate(self._blocks):
+            before_norm = old.convolved(self._old.inputs(number, index)[0])
+            sample.add(self._new.inputs(number, place)[0], before_norm, held_out=block.held_out)
+            self._old.put(number, index, old.finished(before_norm))
+        self._corrections[index] = _correct(new, old, self._kept[index], *sample.result())
 
     def _is_repaired(self, layer: Layer) -> bool:
         return (layer.kind == "convolutional" and layer.index in self._touched and len(layer.stored) == len(layer.arrays)
@@ -189,7 +194,7 @@ class _Sample:
         chosen = torch.from_numpy(np.sort(self._generator.choice(count, wanted, replace=False))).to(x.device)
         targets = y.permute(0, 2, 3, 1).reshape(count, -1)[chosen][:, self._kept]
         groups = self._module.groups
-        inputs = patches(x, self._module, chosen, tuple(y.shape[2:])).reshape(wanted, groups, -1)
+        inputs = patches(x, self._module, chosen, (y.shape[2], y.shape[3])).reshape(wanted, groups, -1)
         targets = targets.reshape(wanted, groups, -1)
         if not (torch.isfinite(targets).all() and torch.isfinite(inputs).all()):
             raise DataError(self._module.section.where, "computes numbers that are NaN or infinite on the calibration images",
@@ -197,12 +202,14 @@ class _Sample:
         if held_out:
             self._held_out.append((inputs, targets))
             return
-        self._sums = self._sums or _Sums(inputs[0].shape, targets[0].shape, inputs.device)
+        if self._sums is None:
+            self._sums = _Sums(inputs[0].shape, targets[0].shape, inputs.device)
         self._sums.add(inputs, targets)
 
     def result(self) -> tuple[Moments, Positions]:
         """What was seen, and what was held out."""
         inputs, targets = (torch.cat(part).cpu().numpy() for part in zip(*self._held_out, strict=True))
+        assert self._sums is not None  # since the first images that are not held out
         return self._sums.moments(), Positions(inputs, targets)
 
 
@@ -236,8 +243,10 @@ class _Sums:
         x, y = self._input_sum / self._count, self._target_sum / self._count
         gram = self._gram.div_(self._count).sub_((x[:, :, None] * x[:, None, :]).to(self._gram.dtype))
         cross = self._cross.div_(self._count).sub_((x[:, :, None] * y[:, None, :]).to(self._cross.dtype))
-        means = [(offset + guess).cpu().numpy() for offset, guess in zip((x, y), self._guess, strict=True)]
-        return Moments(gram.cpu().numpy(), cross.cpu().numpy(), *means, self._count)
+        assert self._guess is not None  # since the first rows
+        of_x, of_y = self._guess
+        return Moments(gram.cpu().numpy(), cross.cpu().numpy(), (x + of_x).cpu().numpy(), (y + of_y).cpu().numpy(),
+                       self._count)
 
 
 _LARGE = 6000**2  # numbers in a covariance from which on it is kept in float32
@@ -265,10 +274,10 @@ def _correct(module: ConvolutionalLayer, old: ConvolutionalLayer, kept: Tensor, 
     found = corrected(moments, held_out, kernel)
     module.weight.copy_(torch.from_numpy(found.kernel).reshape(module.weight.shape))
     intercept = torch.from_numpy(found.intercept.reshape(-1)).to(module.weight.device)
-    if module.bn is None:
+    if module.bn is not None and old.bn is not None:
+        batch_norm_arrays(module.bn)["mean"].copy_(batch_norm_arrays(old.bn)["mean"][kept] - intercept)
+    elif module.bias is not None:
         module.bias.copy_(intercept)
-    else:
-        module.bn.running_mean.copy_(old.bn.running_mean[kept] - intercept)
     return replace(found, kernel=np.empty(0), intercept=np.empty(0))
 
 

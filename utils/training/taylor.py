@@ -42,7 +42,7 @@ def taylor_importance(network: Network, weights: Weights, batches: Iterable[tupl
     for images, targets in batches:
         model.zero_grad(set_to_none=True)
         raw = model(torch.from_numpy(images).to(device))[1]
-        loss(raw, torch.from_numpy(targets), tuple(images.shape[2:])).total.backward()
+        loss(raw, torch.from_numpy(targets), (images.shape[2], images.shape[3])).total.backward()
         for index, norm in norms.items():
             scores[index] += _gate(norm.weight, norm.bias).square().double().cpu()
         count += 1
@@ -50,4 +50,6 @@ def taylor_importance(network: Network, weights: Weights, batches: Iterable[tupl
 
 
 def _gate(gamma: Tensor, beta: Tensor) -> Tensor:
+    assert gamma.grad is not None  # behind a backward pass
+    assert beta.grad is not None
     return gamma.detach() * gamma.grad + beta.detach() * beta.grad

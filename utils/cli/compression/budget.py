@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from utils.cli.compression.targets import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from utils.darknet import Network
     from utils.pruning import LatencyModel, Limit
+    from utils.pruning.class_costs import CostUnit
     from utils.pruning.orders import Units
 
 _logger = logging.getLogger(__name__)
@@ -48,13 +49,12 @@ class Budget:
 
         A quantity that is within its limit counts a little: what others ask for should not be had at its cost.
         """
-        result = []
+        result: list[tuple[CostUnit, float]] = []
         for target, limit in zip(self._targets, self.limits, strict=True):
             quantity, distance = target.quantity, max(_WITHIN, math.log(limit.excess(network)))
             weight = distance / limit.cost(self._network)
-            if quantity == "latency":
-                marginal = self.latency.marginal_ms(network)
-                result.append((lambda layer, filters, channels, marginal=marginal: marginal.get(layer.index, (0.0, 0.0)), weight))
+            if quantity == "latency" and self.latency is not None:
+                result.append((_marginal(self.latency.marginal_ms(network)), weight))
             elif quantity == "gflops":
                 result.append(("macs", distance / self._network.macs))
             else:
@@ -64,15 +64,18 @@ class Budget:
     def _cost(self, quantity: str) -> tuple[str, Callable[[Network], float]]:
         from utils.pruning import NetworkCost
 
-        match quantity:
-            case "params":
-                return "parameters", lambda network: network.parameters
-            case "gflops":
-                return "GFLOPs", lambda network: network.bflops
-            case "size":
-                return "bytes of weights", lambda network: NetworkCost.of(network).weights_bytes
-            case _:
-                return "ms", self.latency.predicted_ms
+        if quantity == "latency" and self.latency is not None:
+            return "ms", self.latency.predicted_ms
+        if quantity == "gflops":
+            return "GFLOPs", lambda network: network.bflops
+        if quantity == "size":
+            return "bytes of weights", lambda network: NetworkCost.of(network).weights_bytes
+        return "parameters", lambda network: network.parameters
+
+
+def _marginal(milliseconds: Mapping[int, tuple[float, float]]) -> CostUnit:
+    """What a channel of each layer, written and read, saves."""
+    return lambda layer, filters, channels: milliseconds.get(layer.index, (0.0, 0.0))
 
 
 def _latency_model(args: argparse.Namespace, network: Network) -> LatencyModel:

@@ -12,7 +12,7 @@ from utils.cli.compression.budget import Budget
 from utils.cli.compression.judging import Judge
 from utils.cli.compression.targets import Target
 from utils.cli.progress import progress_bar
-from utils.cli.pruning.sweep import Measured
+from utils.cli.pruning.sweep import Measured, lost_map50
 from utils.errors import TargetError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Rounds:
 
     def _within_drop(self, point: Measured) -> bool:
         allowed = self._args.max_drop
-        return allowed is None or self.uncut.map50 - point.map50 <= allowed + 1e-12
+        return allowed is None or lost_map50(self.uncut, point) <= allowed + 1e-12
 
     def _breaks(self, point: Measured) -> bool:
         return point.agreement is not None and point.agreement < self._args.min_agreement
@@ -114,8 +114,8 @@ class Rounds:
         return best
 
     def _none_within(self) -> Judged:
-        least = min(self.done, key=lambda one: self.uncut.map50 - one[1].map50, default=None)
-        told_least = f": at {least[1].value:.2f}x it loses {self.uncut.map50 - least[1].map50:.4f}" if least else ""
+        least = min(self.done, key=lambda one: lost_map50(self.uncut, one[1]), default=None)
+        told_least = f": at {least[1].value:.2f}x it loses {lost_map50(self.uncut, least[1]):.4f}" if least else ""
         raise TargetError("--max-drop", f"no round loses at most {self._args.max_drop:g} mAP@0.5{told_least}",
                           "allow more, ask for less, or give more --calibration-images; nothing was written")
 
@@ -135,4 +135,9 @@ def told(title: str, found: Round, point: Measured) -> str:
 
 def in_order(rounds: list[Judged]) -> Iterator[Measured]:
     """The rounds' figures, the largest network first."""
-    yield from (replace(point, value=round(point.value, 2)) for _, point in sorted(rounds, key=lambda one: one[1].value))
+    yield from (replace(point, value=round(times(point), 2)) for _, point in sorted(rounds, key=lambda one: times(one[1])))
+
+
+def times(point: Measured) -> float:
+    """How many times fewer parameters; 1 for the original."""
+    return 1.0 if point.value is None else point.value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from utils.cli.calibration import read_calibration_images
 from utils.cli.compression.budget import Budget
 from utils.cli.compression.judging import Judge
-from utils.cli.compression.rounds import Rounds, in_order
+from utils.cli.compression.rounds import Rounds, in_order, times
 from utils.cli.pruning.cutting import CutPair, Cutting, device_name, read_starting_weights
 from utils.cli.pruning.measuring import Validation
 from utils.cli.pruning.prefixes import compressed as prefix_of
@@ -50,7 +50,7 @@ def run_compression(args: argparse.Namespace) -> int:
             check_labelled(args, uncut)
         rounds = Rounds(args, compressor, judge, uncut)
         chosen, point = rounds.towards(budget) if budget else rounds.until_dropped()
-    sweep = Sweep("times fewer parameters", rounds.uncut, tuple(in_order(rounds.done)), args.max_drop, round(point.value, 2))
+    sweep = Sweep("times fewer parameters", rounds.uncut, tuple(in_order(rounds.done)), args.max_drop, round(times(point), 2))
     print_sweep(sweep)
     cutting = Cutting(args, network, weights, "reconstruct", None, images)
     summary = summarize(network, chosen.network, chosen.plan)

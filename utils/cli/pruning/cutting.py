@@ -63,13 +63,13 @@ class Cutting:
         """
         from utils.cli.calibration import images_at_hand, read_calibration_images
 
-        repair = args.repair
-        if repair == "auto":
+        repair: Repair = args.repair
+        if args.repair == "auto":
             repair = "reconstruct" if args.fold is None and images_at_hand(args) else "none"
         if repair == "reconstruct" and args.fold is not None:
             raise OptionError("--fold", "is for cuts without reconstruction, which finds the constants by itself",
                               "leave it out, or say --repair none")
-        fold = None if repair == "reconstruct" else args.fold or "exact"
+        fold: FoldName | None = None if repair == "reconstruct" else args.fold or "exact"
         measures = fold in ("mean", "exact-mean") and args.images is not None
         if repair == "none" and not measures:
             return cls(args, network, weights, repair, fold)
@@ -105,7 +105,7 @@ class Cutting:
         return carried_out(self.network, self.weights, plan, self.fold, self.means).approximate_layers
 
     def _repaired(self, plan: Plan) -> CutPair:
-        if self.repair == "reconstruct":
+        if self.repair == "reconstruct" and self.images is not None:
             from utils.cli.progress import progress_bar
             from utils.training import Sampling, reconstructed
 
@@ -115,8 +115,8 @@ class Cutting:
             return CutPair(found.network, found.weights, found.heads)
         from utils.pruning import apply_plan
 
-        network, weights = apply_plan(self.network, self.weights, plan, fold=self.fold, means=self.means)
-        if self.repair == "bn":
+        network, weights = apply_plan(self.network, self.weights, plan, fold=self.fold or "exact", means=self.means)
+        if self.repair == "bn" and self.images is not None:
             from utils.training import recalibrated
 
             weights = recalibrated(network, weights, self.images.batches(self.args.batch_size), device=device_name(self.args))

@@ -8,13 +8,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from utils.cli.pruning.cutting import CutPair, Cutting
-from utils.cli.pruning.sweep import sweep_facts
+from utils.cli.pruning.sweep import Sweep, sweep_facts
 
 if TYPE_CHECKING:
     from utils.cli.pruning.writing import PrunedPair
     from utils.deploy import Latency
     from utils.detection import Metrics
-    from utils.pruning import PruningSummary
+    from utils.pruning import Plan, PruningSummary
 
 
 def facts_of(args: argparse.Namespace, pair: PrunedPair, cutting: Cutting, after_cut: CutPair) -> dict[str, Any]:
@@ -24,7 +24,6 @@ def facts_of(args: argparse.Namespace, pair: PrunedPair, cutting: Cutting, after
 
     summary, plan = pair.summary, pair.plan
     before, after = (costs(summary, pair.metrics, pair.latency, which) for which in (0, 1))
-    chosen = pair.sweep and (pair.sweep.chosen or plan.parameters.get(pair.sweep.flag.removeprefix("--")))
     return {
         "version": version(),
         "command_line": shlex.join(["python", *sys.argv]),
@@ -42,9 +41,15 @@ def facts_of(args: argparse.Namespace, pair: PrunedPair, cutting: Cutting, after
         "metrics": [one.to_dict() for one in pair.metrics] if pair.metrics else None,
         "summary": summary.to_dict(),
         "gammas": cut_gammas(cutting.network, cutting.weights, plan).to_dict(),
-        "sweep": sweep_facts(pair.sweep, chosen) if pair.sweep else None,
+        "sweep": sweep_facts(pair.sweep, _chosen(pair.sweep, plan)) if pair.sweep else None,
         "verification": pair.verification.to_dict() if pair.verification else None,
     }
+
+
+def _chosen(sweep: Sweep, plan: Plan) -> float | None:
+    """The value of what is written: as the sweep says, else as the plan's parameters do."""
+    value = sweep.chosen or plan.parameters.get(sweep.flag.removeprefix("--"))
+    return float(value) if isinstance(value, int | float) else None
 
 
 def costs(summary: PruningSummary, metrics: tuple[Metrics, Metrics] | None, latency: tuple[Latency, Latency] | None,

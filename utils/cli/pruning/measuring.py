@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
 
     from utils.darknet import Network
     from utils.datasets import DetectionDataset
-    from utils.deploy import Latency, VerificationReport
+    from utils.deploy import Engine, Latency, VerificationReport
     from utils.training import EvaluationResult
 
 Files = tuple[Path, Path]
@@ -84,7 +84,7 @@ def verify(args: argparse.Namespace, validation: Validation | None, pair: Files)
     return verify_pair(*pair, validation.images(2) if validation else None, engines, threads=args.threads, seed=args.seed)
 
 
-def engine_of(args: argparse.Namespace, pair: Files) -> Any:
+def engine_of(args: argparse.Namespace, pair: Files) -> Engine:
     """The engine of --engine with a pair loaded."""
     from utils.cli.engines import open_requested_engine, requested_network
 

@@ -9,26 +9,27 @@ import numpy as np
 
 from utils.atomic import write_text
 from utils.cli.pruning.measuring import Validation
-from utils.cli.pruning.staging import Outputs
 from utils.cli.pruning.writing import PrunedPair
 from utils.reports import draw_pruning, plain, pruning_page, side_by_side
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from utils.reports import SideBySide
 
 _IMAGES = 4
 _CONFIDENCE = 0.25  # as detect.py shows them
 
 
-def write_page(staged: Outputs, facts: Mapping[str, Any], pair: PrunedPair, validation: Validation | None) -> None:
-    """Write the page and the picture at their staging places.
+def write_page(page: Path, picture: Path, facts: Mapping[str, Any], pair: PrunedPair, validation: Validation | None) -> None:
+    """Write the page and the picture at these places.
 
     Raises:
         OutputError: they cannot be written. EngineError: jinja2 or matplotlib is not installed.
     """
     known = plain(facts)
-    write_text(staged.page, pruning_page(known, _pictures(pair, validation)))
-    draw_pruning(known, staged.picture)
+    write_text(page, pruning_page(known, _pictures(pair, validation)))
+    draw_pruning(known, picture)
 
 
 def _pictures(pair: PrunedPair, validation: Validation | None) -> list[SideBySide]:
@@ -37,7 +38,7 @@ def _pictures(pair: PrunedPair, validation: Validation | None) -> list[SideBySid
         return []
     dataset, (before, after) = validation.dataset, pair.evaluations
     chosen = np.unique(np.linspace(0, len(dataset) - 1, _IMAGES).round().astype(int))
-    return [side_by_side(before.images[i].name, dataset[int(i)].image, *(_sure(one.detections[i]) for one in (before, after)),
+    return [side_by_side(before.images[i].name, dataset[int(i)].image, _sure(before.detections[i]), _sure(after.detections[i]),
                          dataset.names) for i in chosen]
 
 

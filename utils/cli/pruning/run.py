@@ -96,7 +96,9 @@ def _chosen(args: argparse.Namespace, strategy: Strategy, swept: str, network: N
     cutting = Cutting.of(args, network, weights)
     sweep = run_sweep(args, cutting, plans, swept, validation)
     print_sweep(sweep)
-    return asked or sweep.named().plan, sweep, cutting
+    chosen = asked or sweep.named().plan
+    assert chosen is not None  # of a sweep, only the uncut network is without a plan
+    return chosen, sweep, cutting
 
 
 def _remark(name: Path, network: Network, weights: Weights, plan: Plan) -> None:

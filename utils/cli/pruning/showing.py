@@ -37,11 +37,12 @@ def print_widths(summary: PruningSummary, plan: Plan, fold: str | None, approxim
 
 def print_repair(cutting: Cutting, cut: CutPair) -> None:
     """What was done on images to what is left, and how near it came."""
+    count = len(cutting.images) if cutting.images else 0
     if cutting.repair == "bn":
-        print(f"batch norms measured anew on {len(cutting.images)} images\n")
+        print(f"batch norms measured anew on {count} images\n")
     elif cut.heads:
         missed = ", ".join(f"{100 * share:.2g} %" for share in cut.heads)
-        print(f"repaired on {len(cutting.images)} images without labels: of the variance that the heads read, {missed} is missed "
+        print(f"repaired on {count} images without labels: of the variance that the heads read, {missed} is missed "
               "on those held out\n")
 
 

@@ -50,6 +50,11 @@ class Measured:
         return self.agreement if self.map50 is None else self.map50
 
 
+def lost_map50(uncut: Measured, smaller: Measured) -> float:
+    """How much less mAP@0.5 a smaller network has; NaN where one of them was not measured."""
+    return math.nan if uncut.map50 is None or smaller.map50 is None else uncut.map50 - smaller.map50
+
+
 @dataclass(frozen=True)
 class Sweep:
     """What a sweep found.
@@ -76,16 +81,16 @@ class Sweep:
         """The largest cut that loses at most `max_drop`, whatever smaller ones lose; None if each loses more."""
         if self.max_drop is None or self.uncut.map50 is None:
             return None
-        good = [point for point in self.points if self.uncut.map50 - point.map50 <= self.max_drop + 1e-12]
+        good = [point for point in self.points if lost_map50(self.uncut, point) <= self.max_drop + 1e-12]
         return good[-1] if good else None
 
     def named(self) -> Measured:
-        """As `largest_within`; OptionError where there is none."""
+        """As `largest_within`, a cut with a plan; OptionError where there is none."""
         found = self.largest_within
         if found is None:
-            best = max(self.points, key=lambda point: point.map50)
+            best = min(self.points, key=lambda point: lost_map50(self.uncut, point))
             raise OptionError("--max-drop", f"no cut of the sweep loses at most {self.max_drop:g} mAP@0.5: {self.flag} "
-                              f"{best.value:g} loses the least, {self.uncut.map50 - best.map50:.4f}",
+                              f"{best.value:g} loses the least, {lost_map50(self.uncut, best):.4f}",
                               "allow more, begin lower, or train with sparsity first; nothing was written")
         return found
 
@@ -101,7 +106,7 @@ def check_sweep(args: argparse.Namespace) -> None:
 
 def check_labelled(args: argparse.Namespace, uncut: Measured) -> None:
     """OptionError where --max-drop asks for a mAP, and no label says what would be right."""
-    if math.isnan(uncut.map50):
+    if uncut.map50 is None or math.isnan(uncut.map50):
         raise OptionError("--max-drop", f"{args.data} has no label, so there is no mAP that could drop",
                           "give labelled images, or do without --max-drop")
 

@@ -67,10 +67,10 @@ def write_measured(args: argparse.Namespace, plan: Plan, cutting: Cutting, after
         pair = PrunedPair(outputs, plan, summary, evaluations, latency, verification, sweep)
         facts = facts_of(args, pair, cutting, after)
         write_json(staged.json, facts)
-        if staged.page:
+        if staged.page and staged.picture:
             from utils.cli.pruning.page import write_page
 
-            write_page(staged, facts, pair, validation)
+            write_page(staged.page, staged.picture, facts, pair, validation)
         if staged.plan:
             write_text(staged.plan, plan.to_json() + "\n")
     return pair
@@ -90,6 +90,6 @@ def _evaluations(validation: Validation | None, plan: Plan, old: Files, new: Fil
     """Of both pairs on --data; what a sweep has measured of the same plan is not measured again."""
     if validation is None:
         return None
-    known = next((point for point in sweep.points if point.plan == plan), None) if sweep else None
-    return (sweep.uncut.evaluation if sweep else validation.evaluate(old, "before"),
-            known.evaluation if known else validation.evaluate(new, "after"))
+    before = sweep.uncut.evaluation if sweep else None
+    after = next((point.evaluation for point in sweep.points if point.plan == plan), None) if sweep else None
+    return before or validation.evaluate(old, "before"), after or validation.evaluate(new, "after")

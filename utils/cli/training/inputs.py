@@ -48,10 +48,8 @@ def training_inputs(args: argparse.Namespace, network: Network | None = None) ->
     if args.data is None:
         raise OptionError("--data", "is missing", "name a .data file with the lines classes=, train=, valid= and names=")
     data = read_data(args.data)
-    for key in ("train", "valid", "names"):
-        if getattr(data, key) is None:
-            raise DataError(data.path, f"does not say {key}=", f"add for example {key}=data/{_EXAMPLES[key]}")
-    names = read_names(data.names)
+    train, valid = _said(data, "train"), _said(data, "valid")
+    names = read_names(_said(data, "names"))
     if data.classes is not None and data.classes != len(names):
         raise DataError(data.path, f"says classes={data.classes}, but {data.names} has {len(names)} names",
                         f"write classes={len(names)}, or correct the names")
@@ -61,8 +59,15 @@ def training_inputs(args: argparse.Namespace, network: Network | None = None) ->
             network = network.resized(*args.img_size)
     _check_classes(network, len(names), data.path)
     name = f"{args.arch}.cfg" if args.cfg is None and args.arch else Path(network.path).name
-    return TrainingInputs(network, name if name.endswith(".cfg") else f"{Path(name).stem}.cfg", data, data.train,
-                          data.valid, names)
+    return TrainingInputs(network, name if name.endswith(".cfg") else f"{Path(name).stem}.cfg", data, train,
+                          valid, names)
+
+
+def _said(data: DataFile, key: str) -> Path:
+    path: Path | None = getattr(data, key)
+    if path is None:
+        raise DataError(data.path, f"does not say {key}=", f"add for example {key}=data/{_EXAMPLES[key]}")
+    return path
 
 
 _EXAMPLES = {"train": "train.txt", "valid": "valid.txt", "names": "my.names"}
@@ -92,7 +97,7 @@ def _built(args: argparse.Namespace, data: DataFile, classes: int) -> Network:
     height, width = args.img_size or (None, None)
     plain = parse_network(build_cfg(args.arch, classes=classes, width=width, height=height))
     problems: list[DataError] = []
-    labels = DetectionDataset.read(data.train, classes, problems=problems).labels
+    labels = DetectionDataset.read(_said(data, "train"), classes, problems=problems).labels
     wanted = len(ARCHITECTURES[args.arch].anchors)
     found = find_anchors(box_sizes(labels), wanted, (plain.net.width, plain.net.height), seed=args.seed)
     _logger.info("%s for %d classes; %d anchors for %d boxes: mean IoU %.3f", args.arch, classes, wanted, found.boxes,

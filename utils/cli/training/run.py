@@ -101,7 +101,8 @@ def _train(args: argparse.Namespace, resumable: Any, processes: Any) -> int:
                          resumable.path, trainer.progress.epoch, args.epochs)
             return 0
     arguments = plain_arguments(args)
-    folder = run = watch = None
+    run: RunFolder | None = None
+    watch: Watch | None = None
     interrupted = False
     with ExitStack() as stack:
         stack.callback(trainer.batches.close)
@@ -129,11 +130,11 @@ def _train(args: argparse.Namespace, resumable: Any, processes: Any) -> int:
                         _link(run, args.name)
                 case BatchReport():
                     pass
-    if run is None:
+    if run is None or watch is None:  # another process writes and shows
         return INTERRUPTED if interrupted else DONE
     if interrupted:
         sys.stderr.write(f"interrupted in epoch {trainer.progress.epoch + 1}, and saved; go on with\n"
-                         f"  python train.py --resume {shlex.quote(str(folder / 'last.pt'))}\n")
+                         f"  python train.py --resume {shlex.quote(str(run.path / 'last.pt'))}\n")
         return INTERRUPTED
     watch.finish(run)
     return 0

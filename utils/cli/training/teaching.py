@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from models import Darknet
     from utils.darknet import Network
     from utils.detection import DetectionLoss
-    from utils.distillation import Distillation, FeatureLoss, LayerPair
+    from utils.distillation import Distillation, FeatureLoss, LayerPair, MethodName
     from utils.training.precision import Precision
 
 _logger = logging.getLogger(__name__)
 
-_WEIGHTS = {  # by utils.distillation.METHODS, for which --help need not wait; the ancestor's and the authors' where they gave any
+_WEIGHTS: Mapping[MethodName, tuple[float, str]] = {  # by utils.distillation.METHODS, for which --help need not wait; the ancestor's and the authors' where they gave any
     "hinton": (1e-3, "softened softmax over all that a place says, box included: the ancestor's first strategy"),
     "detection": (1.0, "softened classes (x 1e-4) and boxes bounded by the teacher's (x 1e-3): the ancestor's second "
                        "strategy, and the default"),
@@ -36,7 +36,7 @@ _WEIGHTS = {  # by utils.distillation.METHODS, for which --help need not wait; t
     "mgd": (2e-5, "the teacher's maps made from masked ones of the student (2022)"),
     "cwd": (10.0, "each channel as a distribution over its map (2021)"),
 }
-DEFAULT_METHOD = "detection"
+DEFAULT_METHOD: MethodName = "detection"
 _OF_MAPS = ("mimic", "mgd", "cwd")
 CACHE = Path("runs/teacher-cache")
 _ONLY_WITH_A_TEACHER = ("distill", "distill_layers", "distill_plan", "cache_teacher", *(f"{name}_weight" for name in _WEIGHTS))
@@ -160,9 +160,10 @@ def build_distillation(args: argparse.Namespace, model: Darknet, loss: Detection
     return Distillation(student.to(device), answering, options, loss, near)
 
 
-def _weights(args: argparse.Namespace) -> dict[str, float]:
-    weights = {}
-    for name in args.distill or (DEFAULT_METHOD,):
+def _weights(args: argparse.Namespace) -> dict[MethodName, float]:
+    weights: dict[MethodName, float] = {}
+    chosen: Sequence[MethodName] = args.distill or (DEFAULT_METHOD,)
+    for name in chosen:
         given = getattr(args, f"{name}_weight")
         default = 0.01 if name == "mimic" and args.mimic_near else _WEIGHTS[name][0]
         weights[name] = default if given is None else given
@@ -255,7 +256,7 @@ def _near(student: Network, pairs: Sequence[LayerPair]) -> list[int]:
     return found
 
 
-def _announce(args: argparse.Namespace, teacher: Darknet, weights: Mapping[str, float], pairs: Sequence[LayerPair]) -> None:
+def _announce(args: argparse.Namespace, teacher: Darknet, weights: Mapping[MethodName, float], pairs: Sequence[LayerPair]) -> None:
     from utils.reports import units
 
     said = ", ".join(f"{name} x {weight:g}" for name, weight in weights.items())

@@ -39,6 +39,7 @@ from utils.sparsity import Gammas
 from utils.training.events import BatchReport, EpochReport, Event
 from utils.training.run_folder import RunFolder
 from utils.training.trainer import Trainer
+from utils.training.validation import Validation
 
 _logger = logging.getLogger(__name__)
 
@@ -151,6 +152,7 @@ class Watch:
 
     def _pressed(self) -> Gammas:
         """Of the network that is saved."""
+        assert self.trainer.sparsity is not None  # or nobody asks
         return self.trainer.sparsity.gammas(self.trainer.result)
 
     # -- pictures -----------------------------------------------------------------------------------------------------
@@ -174,6 +176,8 @@ class Watch:
     def _detections(self, epoch: int) -> None:
         """What the network finds in the first validation images."""
         validation = self.trainer.evaluate
+        if not isinstance(validation, Validation):
+            return
         pictures = []
         for path, found in zip(validation.dataset.paths[:SHOWN_IMAGES], validation.last, strict=False):
             try:

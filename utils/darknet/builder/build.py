@@ -80,14 +80,15 @@ def _architecture(name: str) -> Architecture:
 def _input_size(architecture: Architecture, width: int | None, height: int | None) -> tuple[int, int]:
     if width is None and height is None:
         return architecture.width, architecture.height
-    sides = {"width": width if width is not None else height, "height": height if height is not None else width}
-    for name, side in sides.items():
+    given = [side for side in (width, height) if side is not None]
+    size = given[0], given[-1]
+    for name, side in zip(("width", "height"), size, strict=True):
         _at_least(name, side, architecture.stride)
         if side % architecture.stride:
             below = side // architecture.stride * architecture.stride
             raise OptionError(name, f"{side} is not a multiple of {architecture.stride} pixels, the stride of "
                                     f"{architecture.name}", f"use {below} or {below + architecture.stride}")
-    return sides["width"], sides["height"]
+    return size
 
 
 def _checked_anchors(architecture: Architecture, anchors: Sequence[tuple[float, float]]) -> AnchorSizes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from utils.darknet.builder.architecture import ANCHORS_416, ANCHORS_512, Architecture, Head, Training
 from utils.darknet.builder.blocks import csp_spatial_pyramid, spatial_pyramid, top_down
@@ -10,7 +11,7 @@ from utils.darknet.builder.writer import CfgWriter
 from utils.darknet.builder.yolov4_csp import scaled_yolo
 
 HEADS = (Head(8, (0, 1, 2)), Head(16, (3, 4, 5)), Head(32, (6, 7, 8)))
-TRAINING = {"learning_rate": "0.00261", "max_batches": 2000200, "steps": (1600000, 1800000)}
+TRAINING = Training(subdivisions=8, learning_rate="0.00261", max_batches=2000200, steps=(1600000, 1800000))
 
 
 def _split(net: CfgWriter, filters: int) -> list[int]:
@@ -121,6 +122,6 @@ def _draw_tiny(net: CfgWriter) -> None:
 
 
 YOLOV7 = Architecture("yolov7", "ELAN blocks with swish, new_coords", 640, 640, ANCHORS_512,
-                      HEADS, Training(subdivisions=8, **TRAINING), _draw)
+                      HEADS, TRAINING, _draw)
 YOLOV7_TINY = Architecture("yolov7-tiny", "small ELAN blocks, new_coords", 416, 416,
-                           ANCHORS_416, HEADS, Training(subdivisions=1, **TRAINING), _draw_tiny)
+                           ANCHORS_416, HEADS, replace(TRAINING, subdivisions=1), _draw_tiny)

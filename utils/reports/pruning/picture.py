@@ -32,7 +32,7 @@ def draw_pruning(facts: Mapping[str, Any], path: str | Path) -> None:
     """
     sweep = facts["sweep"]
     with figure_to_file(path, 1400, 1220 if sweep else 900) as figure:
-        rows = figure.subfigures(3 if sweep else 2, 1, height_ratios=(1.1, 1, 0.8) if sweep else (1.1, 1))
+        rows = figure.subfigures(3 if sweep else 2, 1, height_ratios=(1.1, 1, 0.8) if sweep else (1.1, 1), squeeze=False)[:, 0]
         for row in rows:
             row.set_facecolor("white")
         _widths(rows[0].subplots(), facts["summary"])

@@ -44,9 +44,9 @@ def side_by_side(name: str, image: np.ndarray, before: np.ndarray, after: np.nda
     scale = min(1.0, _LARGEST / max(image.shape[:2]))
     if scale < 1:
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    drawn = [draw_detections(image, _scaled(boxes, scale), names) for boxes in (before, after)]
-    return SideBySide(name, *map(_address, drawn), _found(before, names), _found(after, names),
-                      drawn[0].shape[1], drawn[0].shape[0])
+    left, right = (draw_detections(image, _scaled(boxes, scale), names) for boxes in (before, after))
+    return SideBySide(name, _address(left), _address(right), _found(before, names), _found(after, names),
+                      left.shape[1], left.shape[0])
 
 
 def _scaled(boxes: np.ndarray, scale: float) -> np.ndarray:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 from utils.atomic import write_text
 from utils.errors import DataError, OutputError, SourceLine
@@ -153,7 +153,7 @@ def _cell(value: object) -> str:
 def _parsed(path: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> dict[str, float | None]:
     try:
         row = {name: float(cell) if cell else None for name, cell in zip(header, cells, strict=True)}
-        row["epoch"] = int(row["epoch"])  # type: ignore[arg-type]
+        row["epoch"] = int(cast(float, row["epoch"]))
     except (ValueError, TypeError, OverflowError):
         raise DataError(SourceLine(str(path), line), f"is not a row of {len(header)} numbers, as its header says",
                         "take that line out, or begin a new run") from None

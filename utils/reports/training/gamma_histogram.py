@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -73,7 +73,8 @@ def draw_layer_gammas(before: Mapping[int, np.ndarray], after: Mapping[int, np.n
         mesh = panels[0].collections[0]
         bar = figure.colorbar(mesh, ax=list(panels), fraction=0.025, pad=0.015)
         bar.set_label("share of the layer's channels", color=QUIET)
-        bar.outline.set_visible(False)
+        outline: Any = bar.outline  # no two versions of matplotlib give it the same type
+        outline.set_visible(False)
 
 
 # -- over the epochs --------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class GammaHistory:
             OutputError: the file cannot be written.
         """
         self._epochs[epoch] = {layer: np.asarray(values, np.float16) for layer, values in layers.items()}
-        arrays = {f"{epoch}/{layer}": values for epoch, layers in self._epochs.items() for layer, values in layers.items()}
+        arrays: dict[str, Any] = {f"{epoch}/{layer}": values for epoch, layers in self._epochs.items() for layer, values in layers.items()}
         with atomic_write(self.path) as file:
             np.savez_compressed(file, **arrays)
 
