@@ -29,15 +29,18 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 TORCH, CV2 = frozenset({"torch", "torchvision"}), frozenset({"cv2"})
 CONSOLE = frozenset({"argparse", "tqdm"})
+FILES = frozenset({"glob", "io", "os", "pathlib", "shutil", "tempfile"})
 FORBIDDEN = {  # third-party and standard packages that a room must do without, inside functions too
     "utils.errors": TORCH | CV2 | CONSOLE | {"numpy"},
     "utils.atomic": TORCH | CV2 | CONSOLE | {"numpy"},
     "utils.darknet": TORCH | CV2 | CONSOLE,
-    "utils.pruning": TORCH | CV2 | CONSOLE,
+    "utils.pruning": TORCH | CV2 | CONSOLE | FILES,
     "utils.layers": CV2 | CONSOLE,
-    "utils.detection": CV2 | CONSOLE,
+    "utils.detection": CV2 | CONSOLE | FILES,
     "utils.datasets": CONSOLE,
     "models": CV2 | CONSOLE,
+    "utils.sparsity": CV2 | CONSOLE | FILES,
+    "utils.distillation": CV2 | CONSOLE,
     "utils.deploy": CONSOLE,
     "utils.training": CONSOLE,
     "utils.reports": TORCH | CONSOLE,
@@ -118,11 +121,30 @@ def test_a_room_does_without_what_never_enters_it(room):
     assert not wrong, "\n".join(wrong)
 
 
+def test_what_a_room_must_do_without_names_rooms_only():
+    assert set(FORBIDDEN) | set(NOT_BESIDE) | set().union(*NOT_BESIDE.values()) <= set(FLOOR_OF)
+
+
+def scripts() -> list[Path]:
+    """The commands and what lies beside them: the top, data/ and benchmarks/."""
+    return [path for folder in (ROOT, ROOT / "data", ROOT / "benchmarks") for path in sorted(folder.glob("*.py"))
+            if path.name != "models.py"]
+
+
 @pytest.mark.parametrize("room", existing_rooms())
 def test_no_room_imports_a_command(room):
-    commands = {path.stem for path in ROOT.glob("*.py")} - {"models"}
+    commands = {path.stem for path in scripts()}
     wrong = [f"{path.relative_to(ROOT)}:{line}: {room} imports the command {module}"
-             for path in files_of(room) for line, module in imported(path) if module.split(".")[0] in commands]
+             for path in files_of(room) for line, module in imported(path)
+             if module.split(".")[0] in commands | {"data", "benchmarks", "tests"}]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_command_imports_another():
+    commands = {path.stem for path in scripts() if path.parent.name != "benchmarks"}
+    wrong = [f"{path.relative_to(ROOT)}:{line}: imports the command {module}"
+             for path in scripts() if path.parent.name != "benchmarks"
+             for line, module in imported(path) if module.split(".")[0] in commands]
     assert not wrong, "\n".join(wrong)
 
 
