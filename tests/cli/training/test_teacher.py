@@ -16,6 +16,7 @@ from tests.cli.training.test_resume import Crash, assert_same, at_batch, crash
 from tests.cli.training.test_two_processes import COMMON, list_of_one_picture, two
 from utils.cli.training.teaching import _WEIGHTS
 from utils.darknet import read_network, read_weights
+from utils.darknet.builder import build_cfg
 from utils.distillation import METHODS
 
 TEACHER = ("--t_cfg", "wide.cfg", "--t_weights", "wide.weights")
@@ -273,3 +274,16 @@ def test_maps_can_be_compared_with_a_teacher_of_other_classes(taught):
 def test_imitation_near_objects(taught):
     assert taught.train(*TEACHER, "--distill", "mimic", "--mimic-near", "--out", "run", epochs=1) == 0
     assert taught.train(*TEACHER, "--distill", "mimic", "--mimic-near", "--distill-layers", "0:0", "--out", "no") == 2
+
+
+def test_yolov4_teaches_yolov4_tiny_in_an_ordinary_training(work):
+    """Three heads and two: the maps before those with a cell per 32 and per 16 pixels are compared; anchors are others."""
+    Path("big.cfg").write_text(build_cfg("yolov4", classes=3, width=64, height=64, width_multiple=0.06))
+    Path("small.cfg").write_text(build_cfg("yolov4-tiny", classes=3, width=64, height=64, width_multiple=0.25))
+    weights_of("big.cfg", "big.weights")
+    teacher = ("--cfg", "small.cfg", "--t_cfg", "big.cfg", "--t_weights", "big.weights")
+    assert work.train(*teacher, "--out", "no", epochs=1) == 2, "heads with other anchors"
+    assert work.train(*teacher, "--distill", "cwd,mimic", "--amp", "bf16", "--accumulate", 2, "--out", "run", epochs=1) == 0
+    row = work.results("run")[0]
+    assert float(row["train/kd_cwd_raw"]) > 0
+    assert float(row["train/kd_mimic_raw"]) > 0
