@@ -32,7 +32,10 @@ def surviving_channels(plan: Plan, teacher: Network, weights: Weights, student: 
     result = []
     for pair, one in zip(pairs, found, strict=True):
         if one is None and pair.teacher in place:
-            one = _of_pair(student, pair, cut.groups.vectors[place[pair.teacher]], cut.kept, cut.kept | cut.blank)
+            index = place[pair.teacher]
+            one = _of_pair(student, pair, cut.groups.vectors[index], cut.kept, cut.kept | cut.blank)
+            if one is not None and cut.spares is not None:
+                one = one[0], one[1] - np.cumsum(cut.spares[index])[one[1]]
         if one is None:
             raise PlanError(student.path, f"layer {pair.student} has {student.layers[pair.student].shape.channels} channels, "
                             f"and the plan leaves layer {pair.teacher} of {teacher.path} "

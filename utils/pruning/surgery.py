@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,7 +86,8 @@ class CarriedOut:
     network, weights: those given, or with adders in the place of blocks, and with spare channels where a carrier needs
     room. kept, blank: bool per class of `groups`. blocks: the [shortcut]s whose blocks go without an adder. offset: as
     found; folds: as carried out, with carriers. origins: for each layer its index in the network that was given, for an adder
-    that of the [shortcut] whose place it takes; adders: these.
+    that of the [shortcut] whose place it takes; adders: these. spares: per layer a bool for each channel, whether it is a
+    spare one; None where there is none.
     """
 
     network: Network
@@ -99,6 +100,7 @@ class CarriedOut:
     offset: Offset
     origins: tuple[int, ...]
     adders: tuple[int, ...] = ()
+    spares: Sequence[np.ndarray] | None = None
 
     @property
     def approximate_layers(self) -> tuple[int, ...]:
@@ -136,7 +138,8 @@ def _with_carriers(given: WithAdders, offset: Offset, fold: FoldName, means: Mea
         network, weights, groups, kept = wider.network, wider.weights, wider.groups, wider.kept
         offset = offset_of_classes(network, weights, groups, kept, blocks, fold, wider.means(given.means(means)))
         found = carriers(network, weights, groups, kept, blocks, offset, round_to)
-    return CarriedOut(network, weights, groups, kept, found.blank, blocks, found.folds, offset, given.origins, given.adders)
+    return CarriedOut(network, weights, groups, kept, found.blank, blocks, found.folds, offset, given.origins, given.adders,
+                      wider.spares if wider else None)
 
 
 def masked_weights(network: Network, weights: Weights, plan: Plan) -> Weights:
