@@ -74,6 +74,16 @@ def test_a_new_option_goes_below_the_last_one_in_the_dialect_of_its_section():
     assert after.to_bytes() == b"[net]\r\nwidth = 32\r\nletter_box = 1\r\n# end\r\n[conv]\r\nsize=3\ngroups=4\n"
 
 
+def test_another_section_in_the_place_of_one_leaves_all_other_lines():
+    before = "[net]\nwidth = 4\n\n# a sum\n[shortcut]\nfrom = -3\n; of two\nactivation=linear\n\n"
+    after = "[yolo]\n"
+    document = CfgDocument.parse(before + after).with_section(1, "dropout", {"probability": ".5", "cost": "1"})
+    assert document.to_bytes().decode() == (
+        "[net]\nwidth = 4\n\n# a sum\n[dropout]\nprobability=.5\ncost=1\n\n" + after)
+    assert [section.name for section in document.sections] == ["net", "dropout", "yolo"]
+    assert CfgDocument.parse("[net]\r\n[a]").with_section(1, "b", {"c": "1"}).to_bytes() == b"[net]\r\n[b]\nc=1\n"
+
+
 def test_darknet_reads_the_first_of_a_repeated_key_and_no_blanks():
     document = CfgDocument.parse("[ net ]\nwid th = 3 2\nwidth=99\n")
     assert document.sections[0].name == "net"

@@ -9,7 +9,7 @@ from tests.distillation.networks import HEAD_MAPS, network
 from utils.darknet import initial_weights, parse_network
 from utils.distillation import LayerPair, surviving_channels
 from utils.errors import PlanError
-from utils.pruning import apply_plan, layer_channel_plan, slim_plan
+from utils.pruning import apply_plan, layer_channel_plan, layer_plan, slim_plan
 
 BLOCKS = """[net]
 width=32
@@ -69,6 +69,40 @@ def test_layers_behind_a_block_that_went_have_another_number_in_the_student():
     assert teacher.layers[last].shape.channels == 10
     (ours, theirs), = surviving_channels(plan, teacher, weights, student, [LayerPair(last - 3, last)])
     np.testing.assert_array_equal(cut.layers[last - 3]["gamma"][ours], weights.layers[last]["gamma"][theirs])
+
+
+def test_a_spare_channel_in_a_route_moves_no_channel_behind_it():
+    """Only a block goes, so that a spare channel is made for its constant; the teacher has none."""
+    block = CONVOLUTION.format(4, 1) + CONVOLUTION.format(8, 1) + "[shortcut]\nfrom=-3\nactivation=linear\n"
+    teacher = parse_network(BLOCKS.format(blocks=CONVOLUTION.format(8, 4) + block + CONVOLUTION.format(6, 1)
+                                          + "[route]\nlayers=3,4\n" + CONVOLUTION.format(6, 1)))
+    weights = with_gammas(teacher)
+    plan = layer_plan(teacher, weights, 1)
+    student, _ = apply_plan(teacher, weights, plan, "exact")
+    assert student.layers[2].shape.channels == 15
+    (ours, theirs), = surviving_channels(plan, teacher, weights, student, [LayerPair(2, 5)])
+    np.testing.assert_array_equal(theirs, np.arange(14))
+    np.testing.assert_array_equal(ours, [*range(8), *range(9, 15)])
+
+
+def test_a_layer_behind_an_adder_is_found():
+    """The block becomes one layer that is compared as its sum; the spare channel of the first stage moves nothing."""
+    block = CONVOLUTION.format(4, 1) + CONVOLUTION.format(8, 1) + "[shortcut]\nfrom=-3\nactivation=linear\n"
+    depthwise = CONVOLUTION.format(8, 1) + "groups=8\n"
+    teacher = parse_network(BLOCKS.format(blocks=CONVOLUTION.format(8, 4) + block + CONVOLUTION.format(8, 1) + block
+                                          + depthwise + CONVOLUTION.format(10, 1)))
+    weights = with_gammas(teacher)
+    plan = layer_channel_plan(teacher, weights, 2, 0.3)
+    student, cut = apply_plan(teacher, weights, plan, "exact")
+    assert [layer.kind for layer in student.layers[:4]] == ["convolutional"] * 4
+    adder, last = student.layers[2], student.layers[4]
+    assert adder.shape.channels == adder.options.groups
+    behind = LayerPair(last.index, teacher.layers[-3].index)
+    summed = LayerPair(adder.index, 7)
+    for pair, (ours, theirs) in zip((behind, summed), surviving_channels(plan, teacher, weights, student, (behind, summed)),
+                                    strict=True):
+        made_by = (last.index, behind.teacher) if pair is behind else (1, 4)  # what the sum adds to
+        np.testing.assert_array_equal(cut.layers[made_by[0]]["gamma"][ours], weights.layers[made_by[1]]["gamma"][theirs])
 
 
 def test_a_student_that_the_plan_did_not_make():

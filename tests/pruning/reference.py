@@ -19,6 +19,8 @@ def forward(network: Network, weights: Weights, x: np.ndarray) -> list[np.ndarra
     outputs: list[torch.Tensor] = []
     for layer, arrays in zip(network.layers, weights.layers, strict=True):
         inputs = [image if source == IMAGE else outputs[source] for source in layer.inputs]
+        shared = getattr(layer.options, "share_index", None)
+        arrays = arrays if shared is None else weights.layers[shared]
         out = _layer(layer, inputs, {k: torch.from_numpy(np.asarray(v, dtype=np.float64)) for k, v in arrays.items()})
         assert out.shape[1:] == (layer.shape.channels, layer.shape.height, layer.shape.width), layer
         outputs.append(out)

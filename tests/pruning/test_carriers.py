@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.generators import pruning_cases, random_weights
+from tests.generators import BLOCKS, pruning_cases, random_weights
 from tests.pruning.compared import small_network
 from tests.pruning.reference import forward, heads, random_image
 from tests.pruning.test_groups import conv
@@ -75,16 +75,34 @@ def test_cut_again_a_carrier_hands_its_constant_on():
     np.testing.assert_allclose(forward(second, twice, x)[second.heads[0].index], expected, atol=1e-5)
 
 
-@settings(max_examples=30)
-@given(pruning_cases(blocks=("residual", "residual", "residual", "convolution", "concat", "spp", "squeeze_excite")), st.data())
+@settings(max_examples=40)
+@given(pruning_cases(blocks=("residual",) * 6 + tuple(BLOCKS), activations=("linear",) * 6 + ("leaky", "mish", "logistic")), st.data())
 def test_blocks_that_go_are_as_exact_as_channels(case, data):
     network, weights, plan = case
     blocks = [block.shortcut for block in residual_blocks(network)]
-    chosen = data.draw(st.sets(st.sampled_from(blocks)) if blocks else st.just(set()))
+    assume(blocks)
+    chosen = data.draw(st.sets(st.sampled_from(blocks), min_size=1))
     gone = removed_layers(chosen_blocks(network, chosen))
-    both = Plan(plan.strategy, {}, plan.fingerprint, {i: k for i, k in plan.keep.items() if i not in gone}, tuple(chosen))
-    assume(not carried_out(network, weights, both, "exact").approximate_layers)  # a bent sum loses what a block added
+    keep = {i: k for i, k in plan.keep.items() if i not in gone} if data.draw(st.booleans()) else {}
+    both = Plan(plan.strategy, {}, plan.fingerprint, keep, tuple(chosen))
+    assert not carried_out(network, weights, both, "exact").approximate_layers
     assert difference(network, weights, both) < 1e-5
+
+
+@pytest.mark.parametrize(("body", "cut", "approximate"), [
+    (conv(8, 3) + conv(8, 3) + "antialiasing=1; stride=2; " + conv(4, 3), {1: (1,)}, 2),
+    (conv(8, 3).replace("leaky", "linear") + "[batchnorm]; [activation]; activation=relu; " + conv(4, 3), {0: (1,)}, 3),
+])
+def test_the_channels_that_nothing_can_carry_are_told(body, cut, approximate):
+    """Behind a blur that pads a carrier is no constant at the border, and a relu makes 0 of one that a [batchnorm] turned."""
+    network = small_network(body)
+    weights, plan = random_weights(network, 1), plan_without(network, cut)
+    if 0 in cut:
+        weights.layers[0]["beta"][1] = -3
+        for name, value in (("gamma", -1), ("beta", 0), ("mean", 0)):
+            weights.layers[1][name][1] = value
+    assert carried_out(network, weights, plan, "exact").approximate_layers == (approximate,)
+    assert difference(network, weights, plan) > 1e-3
 
 
 def test_when_only_blocks_go_a_spare_channel_is_made_for_the_carrier():
@@ -100,13 +118,17 @@ def test_when_only_blocks_go_a_spare_channel_is_made_for_the_carrier():
 
 
 def test_no_spare_channel_is_made_where_darknet_would_then_read_past_a_narrower_source():
-    """A sum of 7 adds 2 channels of a layer that reads 6: with a spare one it would read 7, as many as the sum has."""
+    """A sum of 7 adds 2 channels of a layer that reads 6: with a spare one it would read 7, as many as the sum has.
+
+    So the block becomes an adder.
+    """
     body = (conv(6, 3) + conv(2) + conv(7) + "[shortcut]; from=-2; activation=linear; [route]; layers=0; " + conv(6)
             + "[shortcut]; from=-2; activation=linear; " + conv(5, 3))
     network = small_network(body)
     weights = random_weights(network, 8)
     plan = Plan("layer", {}, network.fingerprint, {}, (6,))
     worked_out = carried_out(network, weights, plan, "exact")
-    assert worked_out.network is network
-    assert worked_out.approximate_layers == (7,)
-    assert difference(network, weights, plan) == difference(network, weights, plan, "beta") > 1e-2
+    assert worked_out.adders == (6,)
+    assert [layer.shape.channels for layer in worked_out.network.layers[:6]] == [6, 2, 7, 7, 6, 6]
+    assert difference(network, weights, plan, "beta") > 1e-2
+    assert difference(network, weights, plan) < 1e-6

@@ -17,7 +17,7 @@ from tests.pruning.test_blocks import THREE_STAGES, bottleneck, conv, shortcut
 from tests.pruning.test_carriers import difference
 from utils.darknet import Network, Weights, parse_network, read_network, read_weights, write_cfg, write_weights
 from utils.darknet.builder import build_cfg
-from utils.pruning import Plan, apply_plan, layer_plan, masked_weights, residual_blocks
+from utils.pruning import Plan, apply_plan, carried_out, layer_plan, masked_weights, residual_blocks
 from utils.pruning.selection import chosen_blocks, removed_layers
 
 
@@ -110,8 +110,10 @@ def test_without_every_removable_block_a_network_still_parses_and_runs(network, 
     weights = random_weights(network, seed)
     smaller, cut = apply_plan(network, weights, layer_plan(network, weights, len(blocks)), "exact")
     assert parse_network(smaller.document.to_bytes()) == smaller
-    gone = removed_layers(blocks)
-    assert [layer.kind for layer in smaller.layers] == [layer.kind for layer in network.layers if layer.index not in gone]
+    adders = carried_out(network, weights, layer_plan(network, weights, len(blocks)), "exact").adders
+    gone = removed_layers(blocks) - set(adders)
+    assert [layer.kind for layer in smaller.layers] == ["convolutional" if layer.index in adders else layer.kind
+                                                        for layer in network.layers if layer.index not in gone]
     found = heads(smaller, cut, random_image(smaller))
     assert [out.shape for out in found] == [out.shape for out in heads(network, weights, random_image(network))]
     assert all(np.isfinite(out).all() for out in found)

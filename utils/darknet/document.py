@@ -128,6 +128,15 @@ class CfgDocument:
         dropped = {line for number in set(numbers) for line in range(starts[number], starts[number + 1])}
         return self._of_lines((text for line, text in enumerate(self.lines) if line not in dropped), self.path)
 
+    def with_section(self, number: int, name: str, options: Mapping[str, str]) -> CfgDocument:
+        """Another section in the place of one, written in its dialect. Comments above it and all other lines stay."""
+        section = self.sections[number]
+        first = section.line - 1
+        last = section.options[-1].line if section.options else section.line
+        end = "\r\n" if self.lines[first].endswith("\r\n") else "\n"
+        own = [f"[{name}]{end}", *(_new_line(self.lines, section, key, value) for key, value in options.items())]
+        return self._of_lines((*self.lines[:first], *own, *self.lines[last:]), self.path)
+
     def _start(self, number: int) -> int:
         """Where the lines of a section begin, counted from 0: above its `[name]`, at the comments that belong to it."""
         if number == 0:

@@ -159,6 +159,10 @@ class Network:
         """The network after setting options of layers, {layer index: {key: value}}; the rest of the text stays."""
         return self._with_document(self.document.edited({index + 1: keys for index, keys in changes.items()}))
 
+    def with_section(self, index: int, name: str, options: Mapping[str, str]) -> Network:
+        """The network with another section in the place of layer `index`; the rest of the text stays."""
+        return self._with_document(self.document.with_section(index + 1, name, options))
+
     @cached_property
     def unknown_options(self) -> tuple[Option, ...]:
         """Options that no Darknet knows; hank-ai's aborts on them."""

@@ -16,20 +16,26 @@ def surviving_channels(plan: Plan, teacher: Network, weights: Weights, student: 
                        pairs: Sequence[LayerPair]) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     """For each pair of layers (student's channels, teacher's channels), int64 arrays of one length.
 
-    Channels that a fold kept as constants (carriers) belong to the student alone and are left out.
+    Channels that a fold kept as constants (carriers) belong to the student alone and are left out. An adder is compared as
+    the [shortcut] in whose place it is.
 
     Raises:
         PlanError: the plan is of another network than the teacher, or the student is not what it makes of it.
     """
     groups = channel_groups(teacher)
     kept = kept_classes(teacher, groups, plan)
-    found = [_of_pair(teacher, student, pair, groups.vectors[pair.teacher], kept, kept) for pair in pairs]
+    found = [_of_pair(student, pair, groups.vectors[pair.teacher], kept, kept) for pair in pairs]
     if all(one is not None for one in found):
         return tuple(one for one in found if one is not None)
     cut = carried_out(teacher, weights, plan, "exact")
+    place = {origin: index for index, origin in enumerate(cut.origins)}
     result = []
     for pair, one in zip(pairs, found, strict=True):
-        one = one or _of_pair(cut.network, student, pair, cut.groups.vectors[pair.teacher], cut.kept, cut.kept | cut.blank)
+        if one is None and pair.teacher in place:
+            index = place[pair.teacher]
+            one = _of_pair(student, pair, cut.groups.vectors[index], cut.kept, cut.kept | cut.blank)
+            if one is not None and cut.spares is not None:
+                one = one[0], one[1] - np.cumsum(cut.spares[index])[one[1]]
         if one is None:
             raise PlanError(student.path, f"layer {pair.student} has {student.layers[pair.student].shape.channels} channels, "
                             f"and the plan leaves layer {pair.teacher} of {teacher.path} "
@@ -39,7 +45,7 @@ def surviving_channels(plan: Plan, teacher: Network, weights: Weights, student: 
     return tuple(result)
 
 
-def _of_pair(teacher: Network, student: Network, pair: LayerPair, classes: np.ndarray, kept: np.ndarray,
+def _of_pair(student: Network, pair: LayerPair, classes: np.ndarray, kept: np.ndarray,
              stays: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """None where the student's layer is not as wide as what stays of the teacher's."""
     places = np.flatnonzero(stays[classes])

@@ -21,14 +21,14 @@ from utils.pruning.remarks import remarks, rescued_layers, sparsity_remark
 from utils.pruning.selection import check_kept, kept_classes, plan_of
 from utils.pruning.shortcut import shortcut_plan
 from utils.pruning.slim import slim_plan
-from utils.pruning.surgery import CarriedOut, apply_plan, carried_out, masked_weights, planned_network
+from utils.pruning.surgery import CarriedOut, apply_plan, carried_out, cut_out, masked_weights, planned_network
 from utils.pruning.threshold import ThresholdCut, threshold_cut
 
 __all__ = [
     "EXCLUSIONS", "FOLDS", "REDUCTIONS", "Balance", "CarriedOut", "ChannelGroups", "ClassScores", "CutGammas",
     "Exclusion", "Fold", "FoldName", "Keep", "LatencyModel", "LayerTable", "LayerWidth", "Limit", "NetworkCost",
     "Offset", "Plan", "PruningSummary", "Reduction", "ResidualBlock", "ThresholdCut", "activation_offset",
-    "apply_plan", "carried_out", "channel_groups", "check_kept", "completed", "composed", "cut_gammas",
+    "apply_plan", "carried_out", "channel_groups", "check_kept", "completed", "composed", "cut_gammas", "cut_out",
     "excluded_layers", "gamma_importance", "keep_everything", "kept_classes", "layer_channel_plan", "layer_plan",
     "masked_weights", "normal_plan", "plan_of", "plan_within", "planned_network", "remarks", "rescued_layers",
     "residual_blocks", "shortcut_plan", "slim_plan", "sparsity_remark", "stand_ins", "summarize", "threshold_cut",

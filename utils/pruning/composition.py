@@ -15,8 +15,8 @@ from utils.pruning.surgery import planned_network
 def composed(network: Network, first: Plan, second: Plan) -> Plan:
     """The plan that does at once what `first` does to `network` and `second` to what is left of it.
 
-    strategy and parameters are those of `second`. Carriers of the first cut are none of the network's own channels:
-    `first` must have been carried out without them.
+    strategy and parameters are those of `second`. Carriers of the first cut are none of the network's own channels,
+    adders none of its layers: `first` must have been carried out without them.
 
     Limit: a grouped convolution with one channel per group left has become a depthwise one, and a depthwise one with one
     channel left an ordinary one. If `second` removes what only these can lose, `kept_classes` refuses the composed plan.

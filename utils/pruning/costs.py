@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -69,10 +69,13 @@ class PruningSummary:
         return asdict(self)
 
 
-def summarize(before: Network, after: Network, plan: Plan) -> PruningSummary:
-    """Compare two networks, `after` being `before` cut by `plan`; costs are at each network's own input size."""
+def summarize(before: Network, after: Network, plan: Plan, adders: Collection[int] = ()) -> PruningSummary:
+    """Compare two networks, `after` being `before` cut by `plan`; costs are at each network's own input size.
+
+    adders: the [shortcut]s of `before` in whose place `after` has an adder, as `carried_out` tells.
+    """
     blocks = chosen_blocks(before, plan.blocks)
-    gone = removed_layers(blocks)
+    gone = removed_layers(blocks) - set(adders)
     left = iter(after.layers)
     pairs = [(layer, None if layer.index in gone else next(left)) for layer in before.layers]
     widths = tuple(LayerWidth(old.index, old.shape.channels, new.shape.channels if new else 0)

@@ -4,8 +4,8 @@ A removed channel is not zero. With its gamma at 0 it emits act(beta) at every p
 the batch norm or the bias of the convolution that reads it. It is exact where the window lies inside the map, hence
 everywhere for 1x1 kernels and for kernels without padding. Under zero padding the pixels at the border saw fewer taps;
 there the folded network differs, by the constant times the taps outside, and each later 3x3 carries the difference one
-pixel further in - unless a carrier brings the constant as a channel (carriers.py). Source: the offset of
-Lam1360/YOLOv3-model-pruning and its successors, which reach leaky, mish and the next convolution only.
+pixel further in - unless a carrier brings the constant as a channel (carriers.py), or an adder lets it stay (adders.py).
+Source: the offset of Lam1360/YOLOv3-model-pruning and its successors, which reach leaky, mish and the next convolution only.
 """
 
 from __future__ import annotations

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from utils.darknet import Fixed, Fresh, Layer, Network, Same, Weights, check_arrays, without_layers
+from utils.pruning.adders import WithAdders, blocks_behind, with_adders
 from utils.pruning.blocks import stand_ins
 from utils.pruning.carriers import CARRIER_BETA, carriers
 from utils.pruning.constants import depthwise_shift, pads
@@ -25,21 +26,26 @@ def apply_plan(network: Network, weights: Weights, plan: Plan, fold: FoldName = 
     """Cut the channels and residual blocks that a plan removes, and fold the constants that they emitted.
 
     With the fold "beta" the result computes what `masked_weights` computes, except near the border behind padded kernels
-    (see offset.py); with "exact" also there, for at most one more channel per set of layers that are cut together.
+    (see offset.py) and where a layer bends what a block added; with "exact" also there, for at most one more channel per
+    set of layers that are cut together, and one adder for some of the blocks (adders.py).
     Nothing given is changed; arrays that no channel was cut from are shared with `weights`. The cfg's text changes in
     `filters=` (and `groups=` of depthwise convolutions), and where sections went in references to layers. The header's `seen`
     becomes 0, or Darknet would end the fine-tuning at once. A plan that keeps everything changes no other byte.
 
     Args:
-        fold: what becomes of the constants, see `activation_offset`; "exact" and "exact-mean" use carriers.
+        fold: what becomes of the constants, see `activation_offset`; "exact" and "exact-mean" use carriers and adders.
         means: measured means of each layer's output, for the two mean folds.
 
     Raises:
         PlanError: the plan does not belong to the network, or cannot be followed (see `kept_classes`).
         WeightsError: the weights do not belong to the network, or are the beginning of a file only.
     """
-    cut = carried_out(network, weights, plan, fold, means)
-    removed = removed_layers(chosen_blocks(network, plan.blocks))
+    return cut_out(carried_out(network, weights, plan, fold, means))
+
+
+def cut_out(cut: CarriedOut) -> tuple[Network, Weights]:
+    """The last step of `apply_plan`: what `carried_out` decided, done."""
+    removed = removed_layers(chosen_blocks(cut.network, cut.blocks))
     layers: list[Arrays] = []
     for layer, arrays in zip(cut.network.layers, cut.weights.layers, strict=True):
         if layer.index in removed:
@@ -47,14 +53,14 @@ def apply_plan(network: Network, weights: Weights, plan: Plan, fold: FoldName = 
         flags = _Cut.of(layer, cut.groups, cut.kept | cut.blank)
         folded = _folded(layer, arrays, cut.folds.get(layer.index), _Cut.of(layer, cut.groups, cut.blank))
         layers.append(_cut_arrays(layer, folded, flags))
-    smaller = _cut_network(cut.network, cut.groups, cut.kept | cut.blank, plan.blocks)
-    result = Weights(replace(weights.header, seen=0), tuple(layers), len(layers))
+    smaller = _cut_network(cut.network, cut.groups, cut.kept | cut.blank, cut.blocks)
+    result = Weights(replace(cut.weights.header, seen=0), tuple(layers), len(layers))
     check_arrays(smaller, result)
     return smaller, result
 
 
 def planned_network(network: Network, plan: Plan) -> Network:
-    """What `apply_plan` makes of the cfg alone, without carriers: what a plan would cost, before anything is cut.
+    """What `apply_plan` makes of the cfg alone, without carriers and adders: what a plan would cost, before anything is cut.
 
     Raises:
         PlanError: as `apply_plan`.
@@ -77,8 +83,11 @@ def _cut_network(network: Network, groups: ChannelGroups, stays: np.ndarray, blo
 class CarriedOut:
     """A plan worked out for a network: what stays, what stays as a constant, and what is folded.
 
-    network, weights: those given, or with spare channels where a carrier needs room. kept, blank: bool per class of
-    `groups`. offset: as found; folds: as carried out, with carriers.
+    network, weights: those given, or with adders in the place of blocks, and with spare channels where a carrier needs
+    room. kept, blank: bool per class of `groups`. blocks: the [shortcut]s whose blocks go without an adder. offset: as
+    found; folds: as carried out, with carriers. origins: for each layer its index in the network that was given, for an adder
+    that of the [shortcut] whose place it takes; adders: these. spares: per layer a bool for each channel, whether it is a
+    spare one; None where there is none.
     """
 
     network: Network
@@ -86,13 +95,18 @@ class CarriedOut:
     groups: ChannelGroups
     kept: np.ndarray
     blank: np.ndarray
+    blocks: tuple[int, ...]
     folds: Mapping[int, Fold]
     offset: Offset
+    origins: tuple[int, ...]
+    adders: tuple[int, ...] = ()
+    spares: Sequence[np.ndarray] | None = None
 
     @property
     def approximate_layers(self) -> tuple[int, ...]:
-        """Layers that the smaller network computes approximately: convolutions at the border, and those that lost it."""
-        return replace(self.offset, folds=self.folds).approximate_layers
+        """Layers of the network that was given which the smaller one computes approximately: convolutions at the border,
+        and those that lost a constant."""
+        return tuple(self.origins[index] for index in replace(self.offset, folds=self.folds).approximate_layers)
 
 
 def carried_out(network: Network, weights: Weights, plan: Plan, fold: FoldName = "beta",
@@ -101,17 +115,31 @@ def carried_out(network: Network, weights: Weights, plan: Plan, fold: FoldName =
     check_arrays(network, weights)
     groups = channel_groups(network)
     kept = kept_classes(network, groups, plan)
-    offset = offset_of_classes(network, weights, groups, kept, plan.blocks, fold, means)
-    if fold not in ("exact", "exact-mean"):
-        return CarriedOut(network, weights, groups, kept, np.zeros_like(kept), offset.folds, offset)
-    round_to = int(plan.parameters.get("round_to") or 1)
-    found = carriers(network, weights, groups, kept, plan.blocks, offset, round_to)
+    given = WithAdders(network, weights, groups, kept, plan.blocks, tuple(range(len(network.layers))))
+    while True:
+        offset = offset_of_classes(given.network, given.weights, given.groups, given.kept, given.blocks, fold,
+                                   given.means(means or {}))
+        if fold not in ("exact", "exact-mean"):
+            return CarriedOut(network, weights, groups, kept, np.zeros_like(kept), plan.blocks, offset.folds, offset,
+                              given.origins)
+        found = _with_carriers(given, offset, fold, means or {}, int(plan.parameters.get("round_to") or 1))
+        blocks = blocks_behind(given, offset, replace(found.offset, folds=found.folds).approximate_layers)
+        if not blocks:
+            return found
+        given = with_adders(given, blocks, offset)
+
+
+def _with_carriers(given: WithAdders, offset: Offset, fold: FoldName, means: Means, round_to: int) -> CarriedOut:
+    """Carriers where there is one to be had, in spare channels where no channel that goes can be one."""
+    network, weights, groups, kept, blocks = given.network, given.weights, given.groups, given.kept, given.blocks
+    found = carriers(network, weights, groups, kept, blocks, offset, round_to)
     wider = with_spare_channels(network, weights, groups, kept, found.unserved) if found.unserved else None
     if wider is not None:
         network, weights, groups, kept = wider.network, wider.weights, wider.groups, wider.kept
-        offset = offset_of_classes(network, weights, groups, kept, plan.blocks, fold, wider.means(means or {}))
-        found = carriers(network, weights, groups, kept, plan.blocks, offset, round_to)
-    return CarriedOut(network, weights, groups, kept, found.blank, found.folds, offset)
+        offset = offset_of_classes(network, weights, groups, kept, blocks, fold, wider.means(given.means(means)))
+        found = carriers(network, weights, groups, kept, blocks, offset, round_to)
+    return CarriedOut(network, weights, groups, kept, found.blank, blocks, found.folds, offset, given.origins, given.adders,
+                      wider.spares if wider else None)
 
 
 def masked_weights(network: Network, weights: Weights, plan: Plan) -> Weights:

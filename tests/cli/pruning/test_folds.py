@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from tests.cli.pruning.command import COMMANDS, everything
+from tests.cli.pruning.command import COMMANDS, RESIDUAL_CFG, everything
+from tests.generators import random_weights
 from utils.cli.pruning.arguments import FOLDS, REDUCTIONS
-from utils.darknet import read_network, read_weights
+from utils.darknet import parse_network, read_network, read_weights, write_cfg, write_weights
 from utils.pruning import FOLDS as KNOWN_FOLDS
 from utils.pruning import REDUCTIONS as KNOWN_REDUCTIONS
 
@@ -28,9 +29,33 @@ def test_every_fold_is_written_verified_and_reported(fold, residual_pair, tmp_pa
     approximate = facts["fold"]["approximate_layers"]
     assert bool(approximate) == (fold in ("beta", "mean"))
     said = capsys.readouterr().out
-    assert ("padded convolutions read a removed channel's constant" in said) == bool(approximate)
+    assert ("layers are approximate: they read a constant that went" in said) == bool(approximate)
     assert ("is dropped, as --fold none asked" in said) == (fold == "none")
     read_weights(weights, read_network(cfg))
+
+
+def test_a_block_that_stays_as_an_adder_is_told(tmp_path, capsys):
+    """A depthwise convolution reads the last stage: no channel can bring it what the block of layer 13 added."""
+    text = RESIDUAL_CFG.replace("[convolutional]\nfilters=14", "[convolutional]\nbatch_normalize=1\nfilters=32\ngroups=32\n"
+                                "size=3\npad=1\nactivation=leaky\n\n[convolutional]\nfilters=14")
+    network = parse_network(text)
+    write_cfg(tmp_path / "my.cfg", network)
+    write_weights(tmp_path / "my.weights", network, random_weights(network))
+    pair = tmp_path / "my.cfg", tmp_path / "my.weights"
+    said = {}
+    for fold in ("exact", "beta"):
+        out = tmp_path / fold
+        assert COMMANDS["layer_prune.py"](pair, "--shortcuts", 4, "--fold", fold, "--out", out) == 0
+        facts = json.loads(next(out.glob("*.json")).read_text())
+        assert facts["verification"]["status"] == "verified"
+        assert (facts["fold"]["adders"], bool(facts["fold"]["approximate_layers"])) == (([13], False) if fold == "exact" else ([], True))
+        assert [one["layer"] for one in facts["summary"]["widths"]] == [0, 1, 2, 4, 5, 7, 8, 9, 11, 12, 14, 15]
+        assert [one["after"] for one in facts["summary"]["widths"]][-2:] == [32, 14]
+        said[fold] = capsys.readouterr().out
+    assert "1 of them leaves a depthwise 1x1 convolution behind, which adds the constant" in said["exact"]
+    assert "layers are approximate: they read a constant that went" in said["beta"]
+    assert "approximate" not in said["exact"]
+    assert "1x1 convolution behind" not in said["beta"]
 
 
 def test_folds_are_different_weights_and_the_exact_ones_have_a_channel_more(residual_pair, tmp_path):

@@ -31,7 +31,7 @@ def made_up_facts(*, convolutions: int = 24, sweep: bool = True, blocks: bool = 
         "strategy": "slim", "parameters": {"global_percent": 0.5, "layer_keep": 0.01},
         "before": before, "after": after, "asked": {"channels that could go": 0.5},
         "reached": {"channels that could go": 0.48, "all channels": 0.47, "parameters": 0.76, "GFLOPs": 0.68},
-        "fold": {"name": "exact", "approximate_layers": []},
+        "fold": {"name": "exact", "approximate_layers": [], "adders": []},
         "repair": {"name": "none", "images": 0, "missed_at_heads": None},
         "latency": {"engine": "torch", "threads": 2, "repeats": 20, "warmup": 3, "predicted_ms": None},
         "summary": {"widths": widths, "blocks": removed},

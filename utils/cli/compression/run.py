@@ -54,7 +54,7 @@ def run_compression(args: argparse.Namespace) -> int:
     print_sweep(sweep)
     cutting = Cutting(args, network, weights, "reconstruct", None, images)
     summary = summarize(network, chosen.network, chosen.plan)
-    print_widths(summary, chosen.plan, None, 0)
+    print_widths(summary, chosen.plan)
     pair = write_measured(args, chosen.plan, cutting, _finished(args, chosen, budget), summary, outputs, validation, sweep)
     print_costs(pair.summary, pair.metrics, pair.latency)
     if budget and budget.latency:

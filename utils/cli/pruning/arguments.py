@@ -46,7 +46,7 @@ def _cut_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--fold", choices=FOLDS,
                        help="what becomes of the constants that removed channels still emitted: beta folds act(beta) "
                             "into the next layer, which is off at padded borders; exact keeps a channel to carry them, "
-                            "and is not; mean and exact-mean fold the mean activation, measured where --images are "
+                            "or in the place of a block a layer that adds them, and is not; mean and exact-mean fold the mean activation, measured where --images are "
                             "given; none drops them (default: exact, or what the repair finds)")
     group.add_argument("--repair", choices=("auto", "none", "bn", "reconstruct"), default="auto",
                        help="reconstruct: fit what is left to what was there, on images without labels, layer by layer; bn: "

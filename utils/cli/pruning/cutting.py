@@ -29,13 +29,16 @@ class CutPair(NamedTuple):
     """A smaller pair.
 
     heads: what it misses at each head, as `Reconstruction.heads`; None where nothing was reconstructed.
-    predicted_ms: what a latency model said of it; None without one.
+    predicted_ms: what a latency model said of it; None without one. approximate_layers: of the old network, those that a
+    fold computes approximately. adders: the [shortcut]s of the old network in whose place a layer adds their block's constant.
     """
 
     network: Network
     weights: Weights
     heads: tuple[float, ...] | None = None
     predicted_ms: float | None = None
+    approximate_layers: tuple[int, ...] = ()
+    adders: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,20 +92,13 @@ class Cutting:
 
     def cut(self, plan: Plan) -> CutPair:
         """What is to be written; PlanError where the plan cannot be followed."""
-        network, weights, heads, _ = self._repaired(plan)
+        cut = self._repaired(plan)
+        weights = cut.weights
         if self.args.engine_neutral:
             from utils.deploy import engine_neutral
 
-            weights = engine_neutral(network, weights)
-        return CutPair(network.portable(), weights, heads)
-
-    def approximate_layers(self, plan: Plan) -> tuple[int, ...]:
-        """The layers that a fold computes approximately, at borders or altogether, whichever weights come out."""
-        if self.fold is None:
-            return ()
-        from utils.pruning import carried_out
-
-        return carried_out(self.network, self.weights, plan, self.fold, self.means).approximate_layers
+            weights = engine_neutral(cut.network, weights)
+        return cut._replace(network=cut.network.portable(), weights=weights)
 
     def _repaired(self, plan: Plan) -> CutPair:
         if self.repair == "reconstruct" and self.images is not None:
@@ -113,14 +109,15 @@ class Cutting:
                 found = reconstructed(self.network, self.weights, plan, self.images.images, device=device_name(self.args),
                                       sampling=Sampling(seed=self.args.seed), advance=advance)
             return CutPair(found.network, found.weights, found.heads)
-        from utils.pruning import apply_plan
+        from utils.pruning import carried_out, cut_out
 
-        network, weights = apply_plan(self.network, self.weights, plan, fold=self.fold or "exact", means=self.means)
+        found = carried_out(self.network, self.weights, plan, fold=self.fold or "exact", means=self.means)
+        network, weights = cut_out(found)
         if self.repair == "bn" and self.images is not None:
             from utils.training import recalibrated
 
             weights = recalibrated(network, weights, self.images.batches(self.args.batch_size), device=device_name(self.args))
-        return CutPair(network, weights)
+        return CutPair(network, weights, approximate_layers=found.approximate_layers, adders=found.adders)
 
 
 def read_starting_weights(path: Path, network: Network) -> Weights:

@@ -34,7 +34,7 @@ def facts_of(args: argparse.Namespace, pair: PrunedPair, cutting: Cutting, after
         "after": {**after, "cfg": pair.outputs.cfg, "weights": pair.outputs.weights},
         "asked": {"channels that could go": summary.asked_share},
         "reached": reached_shares(summary),
-        "fold": {"name": cutting.fold, "approximate_layers": cutting.approximate_layers(plan)},
+        "fold": {"name": cutting.fold, "approximate_layers": after_cut.approximate_layers, "adders": after_cut.adders},
         "repair": {"name": cutting.repair, "images": len(cutting.images) if cutting.images else 0, "missed_at_heads": after_cut.heads},
         "latency": {"engine": args.engine, "threads": args.threads, "repeats": pair.latency[0].repeats,
                     "warmup": pair.latency[0].warmup, "predicted_ms": after_cut.predicted_ms},

@@ -59,9 +59,8 @@ def run_pruning(args: argparse.Namespace, strategy: Strategy, swept: str) -> int
     plan, sweep, cutting = _chosen(args, strategy, swept, network, weights, validation)
     outputs = outputs_of(args, name_prefix(plan))
     cut = cutting.cut(plan)
-    summary = summarize(network, cut.network, plan)
-    approximate = cutting.approximate_layers(plan)
-    print_widths(summary, plan, cutting.fold, len(approximate))
+    summary = summarize(network, cut.network, plan, cut.adders)
+    print_widths(summary, plan, cutting.fold, cut.approximate_layers, cut.adders)
     print_repair(cutting, cut)
     if args.dry_run:
         if args.plan_out:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from utils.cli.pruning.facts import costs, reached_shares
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from utils.pruning import Plan, PruningSummary
 
 
-def print_widths(summary: PruningSummary, plan: Plan, fold: str | None, approximate: int) -> None:
-    """The layers that lose channels or go, and what of it is not exact."""
+def print_widths(summary: PruningSummary, plan: Plan, fold: str | None = None, approximate: Sequence[int] = (),
+                 adders: Sequence[int] = ()) -> None:
+    """The layers that lose channels or go, what stays in their place, and what of it is not exact; see `CutPair`."""
     from utils.reports import widths_table
 
     changed = [(w.layer, "convolutional", w.before, w.after) for w in summary.widths if w.after < w.before]
@@ -27,11 +29,14 @@ def print_widths(summary: PruningSummary, plan: Plan, fold: str | None, approxim
     print(f"{len(summary.widths) - len(changed)} of {len(summary.widths)} convolutions keep their width")
     if plan.blocks:
         print(f"{len(plan.blocks)} residual blocks go whole: those of layers {', '.join(map(str, plan.blocks))}")
+    if adders:
+        print(f"{len(adders)} of them leave{'' if len(adders) > 1 else 's'} a depthwise 1x1 convolution behind, which adds the "
+              f"constant that nothing else could carry: {', '.join(map(str, adders))}")
     if fold == "none":
         print("what removed channels still emitted is dropped, as --fold none asked")
     if approximate:
-        print(f"{approximate} padded convolutions read a removed channel's constant, folded into them: exact inside "
-              "the map, approximate at its border")
+        print(f"{len(approximate)} layers are approximate: they read a constant that went; a padded convolution is exact "
+              "inside the map and not at its border, a layer that bends the constant nowhere")
     print()
 
 
