@@ -1,7 +1,7 @@
 """The command lines of the ancestor's notes, word for word, in a checkout with our commands and a user's data.
 
-The notes name `--t_cfg` and `--t_weights`, too, but print no line with them. The lines of other notes beside these belong to
-YOLOv5, which is not read here.
+The notes say that a fine-tuning takes `--t_cfg` and `--t_weights`, too, but print no line with them: one is made here. The lines
+of other notes beside these belong to YOLOv5, which is not read here.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ LINES = (  # in the order of the notes, each once
              "--weights weights/prune_0.93_keep_0.01_last.weights --shortcuts 16")),
 )
 STORIES = {"my_cfg": LINES[:10], "yolov3-spp-hand": (LINES[10], LINES[1], *LINES[11:])}  # the second one converts, too
-RUN_HERE = [line for line in LINES if line.text.startswith("python ")]
+TAUGHT = Line(f"{LINES[8].text} --t_cfg cfg/my_cfg.cfg --t_weights weights/last.pt", TRAINED, (PRUNE,))
+RUN_HERE = [*(line for line in LINES if line.text.startswith("python ")), TAUGHT]
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "verify": (*_PAIR, "--images", "images"),
     "detect": (*_PAIR, "--data", "case.data", "--source", "images", "--output", "out"),
     "compare": ("--data", "case.data", "one=case.cfg,case.weights", "--repeats", "1"),
-    "train": (*_PAIR, "--data", "case.data", "--epochs", "1", "--batch-size", "2", "--workers", "0", "--out", "out/run"),
+    "doctor": (*_PAIR, "--data", "case.data", "--percent", "0.5", "--quiet"),
+    "train": (*_PAIR, "--t_cfg", "case.cfg", "--t_weights", "case.weights", "--data", "case.data",
+              "--epochs", "1", "--batch-size", "2",
+              "--workers", "0", "--out", "out/run"),
     "make_cfg": ("yolov3-tiny", "--anchors-from", "case.data", "--width", "64", "-o", "out/made.cfg"),
 }
 _MAY_APPEAR = ".bonsai-cache.npz"  # of labels, beside their list: kept for the next try
@@ -75,7 +78,7 @@ def _run(folder: Path, main: Callable[[list[str]], int], words: list[str]) -> No
     command = " ".join(words)
     assert code in (0, 1, 2), f"{command} ends with {code}: {said}"
     assert "Traceback" not in said, f"{command}: {said}"
-    if code:
+    if code == 2:
         assert said.rstrip().rpartition("\n")[2].startswith("error: "), f"{command} does not say why it ends with {code}: {said}"
     after = contents(folder)
     out = str(folder / "out")
