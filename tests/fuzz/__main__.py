@@ -26,6 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from random import Random
 
 from tests.fuzz.guard import quiet_logging
 from tests.fuzz.kinds import KINDS
@@ -42,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--case", metavar="NAME", help="this one")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="write the files that were taken badly there")
     args = parser.parse_args(argv)
+    if args.case and args.case.partition("/")[0] not in KINDS:
+        parser.error(f"--case {args.case}: write for example {next(iter(KINDS))}/0/17")
     names = [args.case] if args.case else case_names(args.only or [*KINDS], args.cases, args.seed)
     if args.keep is not None:
         args.keep.mkdir(parents=True, exist_ok=True)
@@ -63,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 sys.stderr.write(f"\n{name}: {found if (mark := signature(found)) not in told else found.splitlines()[-1]}\n")
                 told.add(mark)
             if found is not None and args.keep is not None:
+                shutil.rmtree(args.keep / place.name, ignore_errors=True)  # of an earlier run
                 place.rename(args.keep / place.name)
             else:
                 shutil.rmtree(place)
@@ -75,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def case_names(kinds: Sequence[str], cases: int, seed: int) -> Iterator[str]:
     """So many names, spread over the kinds by their shares."""
     row = [kind for kind in kinds for _ in range(KINDS[kind].share)]
+    Random(0).shuffle(row)
     return (f"{row[number % len(row)]}/{seed}/{number}" for number in range(cases))
 
 
