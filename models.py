@@ -38,6 +38,8 @@ __all__ = [
 
 _logger = logging.getLogger(__name__)
 
+_CONVERTED = "converted.weights"  # what the ancestor's convert() writes
+
 
 class Darknet(nn.Module):
     """A network that computes what Darknet computes.
@@ -310,7 +312,8 @@ def convert(cfg: str | Path, weights: str | Path, output: str | Path | None = No
 
     The result lies beside the input under the same name with the other ending, or at `output`. What is written from a
     .pt file holds no epoch, so a training started from it begins at 0; beside `last.weights` there is then the same
-    file under the name `converted.weights`, where notes written for the ancestor look for it.
+    file under the name `converted.weights`, where notes written for the ancestor look for it. A `last.weights` that is
+    there already, as after a training, stays, and `converted.weights` is all that is written.
 
     Returns:
         The path of the new file.
@@ -322,13 +325,16 @@ def convert(cfg: str | Path, weights: str | Path, output: str | Path | None = No
     weights = Path(weights)
     from_checkpoint = is_checkpoint(weights)
     target = weights.with_suffix(".weights" if from_checkpoint else ".pt") if output is None else Path(output)
+    if from_checkpoint and output is None and target.exists() and not overwrite and target.name != _CONVERTED:
+        _logger.info("%s is there already and stays", target)
+        target, overwrite = target.with_name(_CONVERTED), True
     if target.exists() and (not overwrite or target.samefile(weights)):
         raise OutputError(target, "is there already", "move it away, give output=, or overwrite=True")
     model = load_model(cfg, weights)
     if from_checkpoint:
         save_weights(model, target)
         if output is None:
-            _link(target, target.with_name("converted.weights"))
+            _link(target, target.with_name(_CONVERTED))
     else:
         save_checkpoint(target, model)
     _logger.info("converted %s to %s", weights, target)

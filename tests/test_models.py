@@ -268,9 +268,13 @@ def test_convert_goes_to_weights_and_back_beside_the_input(pair, tmp_path):
 def test_convert_overwrites_nothing_unasked_and_never_its_input(pair, tmp_path):
     save_checkpoint(tmp_path / "small.pt", load_model(*pair))
     before = pair[1].read_bytes()
+    pair[1].write_bytes(b"another")
     with pytest.raises(OutputError, match=r"small\.weights: is there already"):
-        convert(pair[0], tmp_path / "small.pt")
-    assert pair[1].read_bytes() == before
+        convert(pair[0], tmp_path / "small.pt", output=pair[1])
+    for _ in range(2):
+        assert convert(pair[0], tmp_path / "small.pt") == tmp_path / "converted.weights"
+        assert (tmp_path / "converted.weights").read_bytes() == before
+    assert pair[1].read_bytes() == b"another"
     assert convert(pair[0], tmp_path / "small.pt", overwrite=True) == pair[1]
     with pytest.raises(OutputError):
         convert(pair[0], tmp_path / "small.pt", output=tmp_path / "small.pt", overwrite=True)

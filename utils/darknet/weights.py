@@ -80,19 +80,19 @@ def read_weights(path: str | Path, network: Network, *, allow_prefix: bool = Fal
         WeightsError: unreadable, not a .weights file, of another length than the cfg asks for, or not finite.
     """
     path = Path(path)
-    header, floats = _read_floats(path)
-    if not floats.size and network.parameters:
+    wanted = network.layers if cutoff is None else network.layers[:cutoff]
+    header, floats, total = _read_floats(path, sum(layer.parameters for layer in wanted))
+    if not total and network.parameters:
         raise WeightsError(path, "holds a header and no numbers", "the download was cut off; fetch it again")
     layers: list[Arrays] = []
     offset, held = 0, 0
-    wanted = network.layers if cutoff is None else network.layers[:cutoff]
     for layer in wanted:
-        if offset == floats.size and layer.stored:
+        if offset == total and layer.stored:
             return _prefix(path, network, header, layers, held, allow_prefix)
         arrays: dict[str, np.ndarray] = {}
         for spec in layer.stored:
-            if offset + spec.size > floats.size:
-                raise _starved(path, network, layer, spec, int(floats.size - offset), int(floats.size))
+            if offset + spec.size > total:
+                raise _starved(path, network, layer, spec, total - offset, total)
             arrays[spec.name] = _shaped(floats[offset:offset + spec.size], spec, layer, header)
             offset += spec.size
         layers.append(arrays)
@@ -100,8 +100,8 @@ def read_weights(path: str | Path, network: Network, *, allow_prefix: bool = Fal
             held = layer.index + 1
     if len(wanted) < len(network.layers):
         return _prefix(path, network, header, layers, len(layers), allowed=True)
-    if offset < floats.size:
-        raise WeightsError(path, f"holds {floats.size - offset} floats more than {network.path} asks for ({offset})",
+    if offset < total:
+        raise WeightsError(path, f"holds {total - offset} floats more than {network.path} asks for ({offset})",
                            "it was made for another cfg: other classes (filters= before the heads), other layers, "
                            "or a cfg that was pruned while the weights were not")
     _check_finite(path, network, layers)
@@ -186,7 +186,8 @@ def _initial(layer: Layer, spec: ArraySpec, rng: np.random.Generator) -> np.ndar
     return drawn
 
 
-def _read_floats(path: Path) -> tuple[Header, np.ndarray]:
+def _read_floats(path: Path, most: int) -> tuple[Header, np.ndarray, int]:
+    """The header, the numbers behind it but no more than `most`, and how many there are: a file may be of any size."""
     with _opened(path) as file:
         header, offset = _header(path, file.read(20))
         file.seek(0, 2)
@@ -195,7 +196,7 @@ def _read_floats(path: Path) -> tuple[Header, np.ndarray]:
             raise WeightsError(path, f"ends within a number ({size % 4} bytes over)",
                                "the download was cut off; fetch it again")
         file.seek(offset)
-        return header, np.fromfile(file, "<f4")
+        return header, np.fromfile(file, "<f4", count=min(most, size // 4)), size // 4
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -139,7 +140,7 @@ def _image(path: Path, entry: Mapping[str, Any], folder: Path) -> tuple[Path, in
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
         raise DataError(where, f"the file_name {name!r} leaves the folder of images", "use relative names")
     image = folder / name
-    if not image.is_file():
+    if not os.path.isfile(image):  # unlike Path.is_file, for a name that is too long for a file, too
         raise DataError(where, f"{image} does not exist", "add the image")
     width, height = entry.get("width"), entry.get("height")
     if not (isinstance(width, int) and isinstance(height, int)

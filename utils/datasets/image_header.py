@@ -105,6 +105,8 @@ def _png_size(file: BinaryIO) -> tuple[int, int] | None:
     while True:
         length, kind = int.from_bytes(file.read(4), "big"), file.read(4)
         if kind == b"IHDR":
+            if length != 13:
+                return None
             data = file.read(length)
             size = int.from_bytes(data[:4], "big"), int.from_bytes(data[4:8], "big")
             file.seek(4, 1)

@@ -10,6 +10,9 @@ from pathlib import Path
 from utils.datasets.images import IMAGE_SUFFIXES, is_image_name
 from utils.errors import DataError, SourceLine
 
+_FOLDERS_ONLY = "./\\"
+"""A line of nothing but these (`.`, `../`) names no file."""
+
 
 def read_image_list(source: str | Path, *, problems: list[DataError] | None = None) -> list[Path]:
     """The images that a word in a .data file or on a command line means.
@@ -84,7 +87,9 @@ def _read_list(path: Path, problems: list[DataError] | None, exists: Callable[[s
             raise DataError(SourceLine(str(path), number), "holds zero bytes, so this is no list of images",
                             f"give a text file with one path per line, or an image that ends with {_endings()}")
         named += 1
-        found = line if exists(line) else next((place for place in _other_places(line, folder) if exists(place)), None)
+        found = None
+        if line.strip(_FOLDERS_ONLY):
+            found = line if exists(line) else next((place for place in _other_places(line, folder) if exists(place)), None)
         if found is not None:
             images.append(found)
             continue
@@ -107,6 +112,8 @@ def _other_places(line: str, folder: Path) -> Iterator[str]:
 
 
 def _missing(line: str, path: Path, number: int) -> DataError:
+    if not line.strip(_FOLDERS_ONLY):
+        return DataError(SourceLine(str(path), number), f"{line!r} is a folder, no image", "write the path of an image")
     places = [str(Path(place)) for place in (line, *_other_places(line, path.parent))]
     if os.path.isabs(line):
         tried, remedy = "", "write the path where the image is"
