@@ -15,7 +15,6 @@ LAYER_KEEP="${LAYER_KEEP:-0.01}"   # share of each layer's channels kept in any 
 BLOCKS="${BLOCKS:-3}"              # residual blocks to remove, of the 8 of the demo network
 ROUND="${ROUND:-1}"                # widths are multiples of this; 8 suits most engines
 TIMES="${TIMES:-4x}"               # how many times smaller without training
-TEACHER=no                         # yes: train.py knows --t_cfg
 
 set -euo pipefail
 called_from="$PWD"
@@ -126,11 +125,11 @@ story() {
   prune layer_channel_prune.py "Cut 5 of 5, layer_channel_prune: channels as slim_prune, then residual blocks" \
     --shortcuts "$BLOCKS" --global_percent "$PERCENT" --layer_keep "$LAYER_KEEP" --round "$ROUND"
   tune fine-tuned "$(training "$TUNE_EPOCHS")" "Fine-tune what slim_prune left, $TUNE_EPOCHS epochs"
-  [[ "$TEACHER" == no ]] || tune with-teacher "$(training $((2 * TUNE_EPOCHS)))" \
+  tune with-teacher "$(training $((TUNE_EPOCHS * 3 / 2)))" \
     "The same with the baseline as its teacher" --t_cfg "$CFG" --t_weights "$(weights baseline)"
   pairs=()
   for name in baseline compressed sparse prune shortcut_prune slim_prune layer_prune layer_channel_prune fine-tuned \
-    $([[ "$TEACHER" == no ]] || echo with-teacher); do
+    with-teacher; do
     pairs+=("$name=$(pair "$name")")
   done
   tell report 35 "Measure all of them, ask OpenCV whether it computes the same, and write the report" \

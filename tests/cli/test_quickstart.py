@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 STRATEGIES = ["prune", "shortcut_prune", "slim_prune", "layer_prune", "layer_channel_prune"]
-ROWS = ["baseline", "compressed", "sparse", *STRATEGIES, "fine-tuned"]
+ROWS = ["baseline", "compressed", "sparse", *STRATEGIES, "fine-tuned", "with-teacher"]
 STEPS = ["shapes", *ROWS, "report"]
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash on this machine")
@@ -103,6 +103,10 @@ def test_the_story_is_told_in_order_with_flags_that_the_commands_know(folder, co
     tuned = asked[STEPS.index("fine-tuned")]
     assert tuned[tuned.index("--weights") + 1] == f"{folder}/out/slim_prune/last.weights"
     assert tuned[tuned.index("--epochs") + 1] == "7"
+    taught = asked[STEPS.index("with-teacher")]
+    assert taught[taught.index("--t_weights") + 1] == f"{folder}/out/baseline/last.weights"
+    assert [word for word in taught if word.startswith("--t_")] == ["--t_cfg", "--t_weights"]
+    assert [word for word in tuned if word.startswith("--t_")] == []
     lines = done.stdout.splitlines()
     opening = lines[:next(i for i, line in enumerate(lines) if line.startswith(" 1/"))]
     assert any(f"{folder}/out/report/report.html" in line for line in opening)
@@ -127,7 +131,7 @@ def test_what_is_there_is_not_made_again(folder):
 
 def test_other_settings_make_again_what_depends_on_them_and_no_more(folder):
     quickstart(folder)
-    assert steps_of(quickstart(folder, TUNE_EPOCHS="2")[1]) == ["fine-tuned", "report"]
+    assert steps_of(quickstart(folder, TUNE_EPOCHS="2")[1]) == ["fine-tuned", "with-teacher", "report"]
     assert steps_of(quickstart(folder, TUNE_EPOCHS="2", BLOCKS="1")[1]) == ["layer_prune", "layer_channel_prune"]
     assert steps_of(quickstart(folder, TUNE_EPOCHS="2", BLOCKS="1", SEED="5")[1])[:2] == ["shapes", "baseline"]
 
@@ -137,7 +141,7 @@ def test_a_result_that_is_gone_or_changed_is_made_again(folder):
     (folder / "out" / "prune" / "last.weights").unlink()
     assert steps_of(quickstart(folder)[1]) == ["prune"], "the same came out, so that nothing behind it is out of date"
     (folder / "out" / "baseline" / "last.weights").write_text("another network")
-    assert steps_of(quickstart(folder)[1]) == ["compressed", "sparse", "report"]
+    assert steps_of(quickstart(folder)[1]) == ["compressed", "sparse", "with-teacher", "report"]
     (folder / "out" / "shapes" / "train.txt").write_text("b.png\n")
     assert "baseline" in steps_of(quickstart(folder)[1]), "other images"
 
