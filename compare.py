@@ -6,7 +6,7 @@
         pruned=cfg/prune_0.6_my.cfg,weights/prune_0.6_best.weights
 
 A pair is NAME=CFG,WEIGHTS, or CFG,WEIGHTS. mAP is measured with --engine; one image's latency in every engine of
---latency that can run the pair.
+--latency that can run the pair. With --report, a pair that lies in the folder of its training shows the curve of it, too.
 """
 
 from __future__ import annotations
@@ -16,14 +16,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from utils.cli import CommandParser, common_arguments, data_arguments, engine_argument, positive_int, run_command
 from utils.cli.arguments import ENGINES, network_size_argument
-from utils.errors import EngineError, OptionError
-
-if TYPE_CHECKING:
-    from utils.darknet import Network
+from utils.errors import OptionError
 
 
 @dataclass(frozen=True)
@@ -58,71 +54,60 @@ def make_parser() -> CommandParser:
     parser.add_argument("--latency", default="torch,opencv", metavar="NAMES",
                         help="engines to time, separated by commas; an engine that cannot run a pair leaves a gap")
     parser.add_argument("--repeats", type=positive_int, default=20, metavar="N", help="runs of the latency measurement")
+    parser.add_argument("--verify-engines", default="", metavar="NAMES",
+                        help="also say whether these compute from each pair what torch does: opencv, onnxruntime, darknet")
+    parser.add_argument("--report", type=Path, metavar="FILE",
+                        help="write one HTML page with the table, curves and detections, and a picture of it beside it")
     parser.add_argument("--save-json", "--json", type=Path, metavar="FILE", help="write all that was found to FILE as JSON")
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure every pair, and print one table."""
+    from utils.cli.comparing import measured, picture_of, write_page
     from utils.cli.device import prepare_process
     from utils.cli.engines import requested_network
     from utils.cli.outputs import check_output, input_files
     from utils.reports import comparison_table, write_json
 
-    engines = [name.strip() for name in args.latency.split(",") if name.strip()]
-    for name in engines:
-        if name not in ENGINES:
-            raise OptionError("--latency", f"there is no engine {name!r}", f"choose from {', '.join(ENGINES)}")
+    timed = _engines("--latency", args.latency, ENGINES)
+    verified = _engines("--verify-engines", args.verify_engines, [name for name in ENGINES if name != "torch"])
     names = [one.name for one in args.pairs]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise OptionError("NAME=CFG,WEIGHTS", f"there are {names.count(twice)} pairs called {twice!r}",
                           f"give them names: {twice}1=CFG,WEIGHTS {twice}2=CFG,WEIGHTS")
-    if args.save_json is not None:
-        read = (path for one in args.pairs for path in (one.cfg, one.weights))
-        check_output("--save-json", args.save_json, input_files(*read, data=args.data))
+    taken = input_files(*(path for one in args.pairs for path in (one.cfg, one.weights)), data=args.data)
+    for flag, path in (("--save-json", args.save_json), ("--report", args.report), ("--report", args.report and picture_of(args.report))):
+        if path is not None:
+            check_output(flag, path, taken)
+            taken.add(path.resolve())
     args.threads = prepare_process(threads=args.threads, seed=args.seed)
     networks = [requested_network(_for_one(args, one)) for one in args.pairs]  # all before the first is measured
-    rows = {one.name: _figures(_for_one(args, one), one, network, engines)
-            for one, network in zip(args.pairs, networks, strict=True)}
+    pairs = {one.name: measured(_for_one(args, one), one.name, network, timed=timed, verified=verified)
+             for one, network in zip(args.pairs, networks, strict=True)}
+    rows = {name: one.figures for name, one in pairs.items()}
     print(comparison_table(rows))
     if args.save_json is not None:
         write_json(args.save_json, rows)
         print(f"wrote {args.save_json}")
+    if args.report is not None:
+        write_page(args, pairs, args.report)
+        print(f"wrote {args.report}\n      {picture_of(args.report)}")
     return 0
 
 
-def _for_one(args: argparse.Namespace, one: Pair, **changes: object) -> argparse.Namespace:
+def _for_one(args: argparse.Namespace, one: Pair) -> argparse.Namespace:
     """The flags as other commands know them, which take --cfg and --weights."""
-    return argparse.Namespace(**{**vars(args), "cfg": one.cfg, "weights": one.weights, **changes})
+    return argparse.Namespace(**{**vars(args), "cfg": one.cfg, "weights": one.weights})
 
 
-def _figures(args: argparse.Namespace, one: Pair, network: Network, engines: Sequence[str]) -> dict[str, Any]:
-    """What `comparison_table` shows of a pair; `args` are those for this one."""
-    from utils.cli import letterboxed, progress_bar
-    from utils.cli.engines import open_requested_engine
-    from utils.cli.validation import validation_set
-    from utils.deploy import measure, random_images
-    from utils.training import HeadDecoder, evaluate_engine
-
-    dataset = validation_set(args.data, HeadDecoder(network).classes)
-    with progress_bar(f"evaluating {one.name}", len(dataset), quiet=args.quiet) as advance:
-        metrics = evaluate_engine(open_requested_engine(args, network), network, dataset,
-                                  letterbox=letterboxed(args.letterbox, network.net.letter_box),
-                                  batch_size=args.batch_size, workers=args.workers, advance=advance).metrics
-    figures: dict[str, float | None] = {"map50": metrics.map50_coco, "map": metrics.map, "f1": metrics.f1, "parameters": network.parameters,
-               "gflops": network.bflops, "file_bytes": one.weights.stat().st_size}
-    shape = network.input_shape
-    x = random_images(1, shape.channels, shape.height, shape.width, args.seed)
-    for name in engines:
-        try:
-            device = args.device if name == "torch" else "auto"  # --device is torch's; others run on the CPU
-            engine = open_requested_engine(_for_one(args, one, engine=name, device=device), network)
-        except EngineError:
-            figures[f"{name}_ms"] = None
-            continue
-        figures[f"{name}_ms"] = measure(engine, x, repeats=args.repeats).median_ms
-    return figures
+def _engines(flag: str, text: str, known: Sequence[str]) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            raise OptionError(flag, f"there is no engine {name!r}", f"choose from {', '.join(known)}")
+    return names
 
 
 def main(argv: Sequence[str] | None = None) -> int:

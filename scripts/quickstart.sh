@@ -1,26 +1,36 @@
 #!/usr/bin/env bash
-# From nothing to a smaller, verified pair of .cfg and .weights, in one command and from any folder:
+# From nothing to smaller, verified pairs of .cfg and .weights, in one command and from any folder:
 #
-#   bash scripts/quickstart.sh
-#       the whole way on a drawn data set: train, train with sparsity, prune, fine-tune, verify, compare
+#   bash scripts/quickstart.sh            the whole way on a drawn data set, about 6 minutes on two cores
+#   bash scripts/quickstart.sh --quick    the same way with few images and epochs: how it goes, not how well
+#   bash scripts/quickstart.sh --fresh    anew, where the same command would go on with what is there
 #   CFG=my.cfg WEIGHTS=my.weights DATA=my.data bash scripts/quickstart.sh
-#       your own pair; it is only read
+#                                         your own pair, cut once; it is only read
 #
-# Everything is written into output/quickstart, in place of what an earlier run left there; your pair goes to
-# output/quickstart/yours.
+# Everything is written into output/quickstart (--quick: output/quickstart-quick; your own pair: output/quickstart/yours) or
+# into OUT=FOLDER, and nothing outside the checkout. The environment .venv is made where there is none.
 
 PERCENT="${PERCENT:-0.6}"          # share of all prunable channels to remove
 LAYER_KEEP="${LAYER_KEEP:-0.01}"   # share of each layer's channels kept in any case
+BLOCKS="${BLOCKS:-3}"              # residual blocks to remove, of the 8 of the demo network
 ROUND="${ROUND:-1}"                # widths are multiples of this; 8 suits most engines
-ARCHITECTURE="${ARCHITECTURE:-yolov3-tiny}"  # of the demo network, see `python make_cfg.py --list`
-WIDTH_MULTIPLE="${WIDTH_MULTIPLE:-0.25}"     # of its filters
-source "$(dirname "${BASH_SOURCE[0]}")/demo.sh"  # SIZE, IMAGES, EPOCHS, TUNE_EPOCHS, SPARSITY, SEED of the demo
+TIMES="${TIMES:-4x}"               # how many times smaller without training
 
 set -euo pipefail
 called_from="$PWD"
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-out="output/quickstart"
-pruned="$root/$out/pruned"
+quick="" fresh=""
+for word in "$@"; do
+  case "$word" in
+    --quick) quick=yes ;;
+    --fresh) fresh=yes ;;
+    -h | --help) sed -n '2,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    *) echo "error: $word is no flag of this script; there are --quick, --fresh and --help" >&2; exit 2 ;;
+  esac
+done
+
+out="${OUT:-output/quickstart${quick:+-quick}}"  # in the checkout; a folder of the caller's is meant from there
+[[ -z "${OUT:-}" || "$out" = /* ]] || out="$called_from/$out"
 
 given=0
 for name in CFG WEIGHTS DATA; do
@@ -35,42 +45,138 @@ if (( given != 0 && given != 3 )); then
   exit 2
 fi
 
+# what packages would keep in the home folder stays here
+export XDG_CACHE_HOME="$root/output/cache" XDG_CONFIG_HOME="$root/output/cache" MPLCONFIGDIR="$root/output/cache/matplotlib"
+export PIP_CACHE_DIR="$root/output/cache/pip" TORCH_HOME="$root/output/cache/torch"
+
+# shellcheck source=scripts/venv.sh
 source "$root/scripts/venv.sh"
 ensure_venv requirements.txt
 
-if (( given == 0 )); then
-  cd "$root"
-  rm -rf "$out"/{demo,demo.cfg,baseline,sparse,pruned,tuned}
+if (( given )); then
+  # from the caller's folder, because the paths in a .data file may be meant from there
+  # shellcheck disable=SC2153  # these come from the environment
+  out="${OUT:+$out}"
+  out="${out:-$root/output/quickstart/yours}"
   mkdir -p "$out"
-  DATA="$out/demo/demo.data"
-  step "a drawn data set" data/draw_demo.py --out "$out/demo" --images "$IMAGES" --seed "$SEED"
-  CFG="$out/demo.cfg"
-  step "a small network for it" make_cfg.py "$ARCHITECTURE" --anchors-from "$DATA" --width "$SIZE" \
-    --width-multiple "$WIDTH_MULTIPLE" --seed "$SEED" -o "$CFG"
-  train_step "train it" "$CFG" "" "$EPOCHS" "$out/baseline" --adam --lr0 0.001
-  train_step "train it with sparsity: batch-norm scales are pressed towards 0" "$CFG" "$out/baseline/last.weights" "$EPOCHS" \
-    "$out/sparse" --lr0 0.02 -sr --s auto --target-sparsity "$SPARSITY"
-  WEIGHTS="$out/sparse/last.weights"
+  "$VENV_PYTHON" -u "$root/slim_prune.py" --cfg "$CFG" --weights "$WEIGHTS" --data "$DATA" --global_percent "$PERCENT" \
+    --layer_keep "$LAYER_KEEP" --round "$ROUND" --out "$out" --report
+  exit 0
+fi
+
+cd "$root"
+source scripts/story.sh
+if [[ -n "$quick" ]]; then
+  IMAGES="${IMAGES:-80}" EPOCHS="${EPOCHS:-6}" TUNE_EPOCHS="${TUNE_EPOCHS:-3}" CALIBRATION="${CALIBRATION:-32}"
+  STRENGTH="${STRENGTH:-0.06}" ROUNDS="${ROUNDS:-1}"
 else
-  pruned="$root/$out/yours"
-  mkdir -p "$pruned"
+  IMAGES="${IMAGES:-240}" EPOCHS="${EPOCHS:-25}" TUNE_EPOCHS="${TUNE_EPOCHS:-15}" CALIBRATION="${CALIBRATION:-64}"
+  STRENGTH="${STRENGTH:-0.01}" ROUNDS="${ROUNDS:-auto}"
 fi
+source scripts/demo.sh
+[[ -z "$fresh" ]] || rm -rf "$out/steps"  # what is remembered of the steps; each makes its folder anew
+DATA="$out/shapes/demo.data"
+CFG="scripts/demo.cfg"
 
-# from the caller's folder, because the paths in a .data file may be meant from there
-if (( given )); then cd "$called_from"; fi
-step "prune, verify and measure" "$root/slim_prune.py" --cfg "$CFG" --weights "$WEIGHTS" --data "$DATA" \
-  --global_percent "$PERCENT" --layer_keep "$LAYER_KEEP" --round "$ROUND" --out "$pruned"
+pair() { local found=("$out/$1"/*.cfg); echo "${found[0]},$(weights "$1")"; }                # CFG,WEIGHTS of a step
+weights() { local found=("$out/$1"/*last.weights); echo "${found[0]}"; }
+training() { echo $((6 + $1 * IMAGES / 70)); }                                               # seconds of so many epochs
 
-if (( given == 0 )); then
-  smaller=("$pruned"/*.cfg "$pruned"/*.weights)
-  train_step "fine-tune the smaller network" "${smaller[0]}" "${smaller[1]}" "$TUNE_EPOCHS" "$out/tuned" --adam --lr0 0.0005
-  tuned=("$out"/tuned/*.cfg "$out/tuned/last.weights")
-  step "does OpenCV compute the same from the two files?" verify.py --cfg "${tuned[0]}" --weights "${tuned[1]}"
-  step "all of them" compare.py --data "$DATA" \
-    "baseline=$CFG,$out/baseline/last.weights" "sparse=$CFG,$out/sparse/last.weights" \
-    "pruned=${smaller[0]},${smaller[1]}" "fine-tuned=${tuned[0]},${tuned[1]}"
-fi
+train() {  # NAME SECONDS TITLE CFG WEIGHTS EPOCHS, and more flags
+  local name="$1" seconds="$2" title="$3" cfg="$4" weights="$5" epochs="$6"
+  shift 6
+  tell "$name" "$seconds" "$title" train.py --cfg "$cfg" ${weights:+--weights "$weights"} --data "$DATA" \
+    --out "$out/$name" --epochs "$epochs" "${TRAINING[@]}" "$@"
+}
+
+prune() {  # COMMAND TITLE, and the strategy's flags
+  local command="$1" title="$2"
+  shift 2
+  tell "${command%.py}" 9 "$title" "$command" --cfg "$CFG" --weights "$(weights sparse)" --data "$DATA" \
+    --calibration-images "$CALIBRATION" --out "$out/${command%.py}" --report "$@"
+}
+
+tune() {  # NAME SECONDS TITLE, and more flags
+  local name="$1" seconds="$2" title="$3" from
+  shift 3
+  from="$(pair slim_prune)"
+  train "$name" "$seconds" "$title" "${from%,*}" "${from#*,}" "$TUNE_EPOCHS" --adam --lr0 0.001 "$@"
+}
+
+story() {
+  local pairs name
+  tell shapes 2 "Draw a data set: $IMAGES pictures of circles, squares and triangles, with their boxes" \
+    data/draw_demo.py --out "$out/shapes" --images "$IMAGES" --seed "$SEED"
+  train baseline "$(training "$EPOCHS")" "Train a small detector with 8 residual blocks from scratch, $EPOCHS epochs: the baseline" \
+    "$CFG" "" "$EPOCHS" --adam --lr0 0.002
+  tell compressed 25 "Compress it $TIMES without any training or labels: what others can stand in for goes, the rest is refitted" \
+    compress.py --cfg "$CFG" --weights "$(weights baseline)" --data "$DATA" --target "$TIMES" --rounds "$ROUNDS" \
+    --calibration-images "$CALIBRATION" --out "$out/compressed" --report
+  train sparse "$(training "$EPOCHS")" "Train it with sparsity: batch-norm scales that are not needed are pressed towards 0" \
+    "$CFG" "$(weights baseline)" "$EPOCHS" --lr0 0.02 -sr --s "$STRENGTH"
+  prune prune.py "Cut 1 of 5, prune: channels under one threshold; tied ones go by the largest of them" \
+    --percent "$PERCENT" --round "$ROUND"
+  prune shortcut_prune.py "Cut 2 of 5, shortcut_prune: the first convolution of a stage decides for all that are tied to it" \
+    --percent "$PERCENT" --round "$ROUND"
+  prune slim_prune.py "Cut 3 of 5, slim_prune: a tied channel stays if any of its ties does; each layer keeps a share" \
+    --global_percent "$PERCENT" --layer_keep "$LAYER_KEEP" --round "$ROUND"
+  prune layer_prune.py "Cut 4 of 5, layer_prune: $BLOCKS of 8 residual blocks go whole: faster rather than smaller" \
+    --shortcuts "$BLOCKS"
+  prune layer_channel_prune.py "Cut 5 of 5, layer_channel_prune: channels as slim_prune, then residual blocks" \
+    --shortcuts "$BLOCKS" --global_percent "$PERCENT" --layer_keep "$LAYER_KEEP" --round "$ROUND"
+  tune fine-tuned "$(training "$TUNE_EPOCHS")" "Fine-tune what slim_prune left, $TUNE_EPOCHS epochs"
+  tune with-teacher "$(training $((TUNE_EPOCHS * 3 / 2)))" \
+    "The same with the baseline as its teacher" --t_cfg "$CFG" --t_weights "$(weights baseline)"
+  pairs=()
+  for name in baseline compressed sparse prune shortcut_prune slim_prune layer_prune layer_channel_prune fine-tuned \
+    with-teacher; do
+    pairs+=("$name=$(pair "$name")")
+  done
+  tell report 35 "Measure all of them, ask OpenCV whether it computes the same, and write the report" \
+    compare.py --data "$DATA" --verify-engines opencv --report "$out/report/report.html" \
+    --json "$out/report/figures.json" "${pairs[@]}"
+}
+
+place="$out"
+[[ "$place" = /* ]] || place="$root/$out"
+begin "$out"
+COUNTING=yes
+story
+COUNTING=""
+cat <<TEXT
+From a drawn data set to small networks that OpenCV runs, in $STEPS steps; about $(duration "$SECONDS_EXPECTED") to go on two slow cores.
+${quick:+--quick: so few images and epochs show how it goes, not how well.}
+  the report will lie at  $place/report/report.html
+  its picture at          $place/report/report.png
+  and in $place:
+    shapes/images                         the data set
+    */valid_detections.png                what each training's network finds; results.png beside it: how it went
+    *prune/*.html, compressed/*.html      what each cut did
+    steps/*.log                           all that each step said
+
+Stop with Ctrl-C whenever you like: the same command goes on where it stopped; --fresh starts anew.
+TEXT
+story
 
 echo
-echo "the smaller pair is in $pruned:"
-ls -l "$pruned"
+sed -n '/mAP@0\.5/,/^wrote/p' "$out/steps/report.log" | sed '/^wrote/d'
+tuned="$(pair fine-tuned)"
+cat <<TEXT
+
+The report: $place/report/report.html
+
+What to do with it
+  python detect.py --cfg ${tuned%,*} --weights ${tuned#*,} --data $DATA --source $out/shapes/images --output $out/found
+  python verify.py --cfg ${tuned%,*} --weights ${tuned#*,} --engine opencv,onnxruntime
+
+Your own data (python is $VENV_PYTHON)
+  python data/convert_voc.py --help     or convert_coco.py: annotations become .txt files and a my.data
+  python train.py --arch yolov4-tiny --data my.data --epochs 100
+                                        no network yet: make one for your classes and train it
+  python compress.py --cfg my.cfg --weights my.weights --images pictures/ --target 4x
+                                        you have one: smaller at once, without labels
+  CFG=my.cfg WEIGHTS=my.weights DATA=my.data bash scripts/slim_prune.sh
+                                        sparsity, cut, fine-tuning and verification; so, too, with the other four
+  python compare.py --data my.data --verify-engines opencv --report all.html before=A.cfg,A.weights after=B.cfg,B.weights
+                                        a table and a page like these
+TEXT

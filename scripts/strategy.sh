@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts of the pruning strategies: sparsify, prune, fine-tune, verify, compare.
 #
 #   prune_with COMMAND.py [FLAGS]     # the strategy's command and its own flags
@@ -47,7 +48,7 @@ prune_with() {
   source "$root/scripts/venv.sh"
   ensure_venv requirements.txt
   if [[ -z "$given" ]]; then
-    cd "$root"  # the paths in the demo's .data are meant from there
+    cd "$root" || return  # the paths in the demo's .data are meant from there
     start_from_the_demo
   fi
   rm -rf "$out"/{sparse,pruned,tuned}

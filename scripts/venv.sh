@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the other scripts: makes .venv and installs pinned requirements, or does nothing where that was done.
 #
 #   ensure_venv requirements-dev.txt     # afterwards "$VENV_PYTHON" runs in it

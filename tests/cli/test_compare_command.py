@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import pytest
 
 from utils.darknet import initial_weights, parse_network, write_weights
@@ -58,6 +59,27 @@ def test_an_engine_that_cannot_run_a_pair_leaves_a_gap(pair, narrow, compare, mo
     assert figures["narrow"]["opencv_ms"] > 0
 
 
+def test_other_engines_are_asked_whether_they_agree_where_that_is_wanted(pair, narrow, compare, capsys):
+    pairs = ["small.cfg,small.weights", "narrow.cfg,narrow.weights"]
+    assert compare([*FEW, "--latency", "", "--json", "plain.json", *pairs]) == 0
+    assert "verified" not in capsys.readouterr().out
+    assert compare([*FEW, "--latency", "", "--json", "all.json", "--verify-engines", "opencv", *pairs]) == 0
+    assert "verified" in capsys.readouterr().out
+    figures = json.loads((pair.folder / "all.json").read_text())
+    assert [one.pop("verified") for one in figures.values()] == ["verified", "verified"]
+    assert figures == json.loads((pair.folder / "plain.json").read_text())
+
+
+def test_the_page_has_the_figures_the_curve_of_a_training_and_what_each_finds(pair, narrow, compare):
+    (pair.folder / "results.csv").write_text("epoch,map50\n0,0.1\n1,0.2\n")
+    assert compare([*FEW, "--latency", "", "--report", "all.html", "first=small.cfg,small.weights",
+                    "narrow.cfg,narrow.weights"]) == 0
+    page = (pair.folder / "all.html").read_text()
+    assert all(f">{name}</th>" in page for name in ("first", "narrow"))
+    assert page.count("<figcaption>") == 2 * 2, "two of the three images have objects"
+    assert cv2.imread(str(pair.folder / "all.png")).shape[1] == 1400, "a panel for the training"
+
+
 @pytest.mark.parametrize(("words", "name"), [
     ("runs/lr=0.1/small.cfg,runs/lr=0.1/small.weights", "small"), ("slow=runs/lr=0.1/small.cfg,runs/lr=0.1/small.weights", "slow"),
 ])
@@ -75,9 +97,13 @@ def test_folders_may_have_an_equals_sign(pair, compare, words, name):
     (["small.cfg"], "'small.cfg' is no pair; write NAME=CFG,WEIGHTS"),
     (["a=small.cfg,"], "is no pair"),
     (["--latency", "abacus", "small.cfg,small.weights"], "there is no engine 'abacus'; choose from torch, opencv"),
-    (["--save-json", "nowhere/all.json", "small.cfg,small.weights"], "nowhere/all.json: cannot be written"),
-    (["--save-json", "small.cfg", "small.cfg,small.weights"], "--save-json: small.cfg would overwrite an input"),
-    (["--save-json", "valid.txt", "small.cfg,small.weights"], "--save-json: valid.txt would overwrite an input"),
+    (["--verify-engines", "torch", "small.cfg,small.weights"], "--verify-engines: there is no engine 'torch'; choose from opencv"),
+    (["--report", "nowhere/all.html", "small.cfg,small.weights"], "nowhere/all.html: cannot be written"),
+    (["--report", "small.names", "small.cfg,small.weights"], "--report: small.names would overwrite an input"),
+    (["--json", "all.png", "--report", "all.html", "small.cfg,small.weights"], "--report: all.png would overwrite"),
+    (["--json", "nowhere/all.json", "small.cfg,small.weights"], "nowhere/all.json: cannot be written"),
+    (["--json", "small.cfg", "small.cfg,small.weights"], "--save-json: small.cfg would overwrite an input"),
+    (["--json", "valid.txt", "small.cfg,small.weights"], "--save-json: valid.txt would overwrite an input"),
     (["small.cfg,small.weights", "other=gone.cfg,small.weights"], "gone.cfg"),
 ])
 def test_bad_input_is_one_line_and_nothing_is_measured(pair, compare, monkeypatch, capsys, words, message):

@@ -142,19 +142,6 @@ def test_a_strategy_does_not_empty_the_folder_of_its_own_inputs(echoing):
 
 
 @pytest.mark.slow
-def test_the_quickstart_ends_with_a_verified_pair(tmp_path):
-    if not (Path(sys.prefix) / ".installed-requirements-dev.txt").is_file():
-        pytest.skip("these tests do not run in the environment that scripts/test.sh makes")
-    done = quickstart(tmp_path, IMAGES="20", SIZE="96", WIDTH_MULTIPLE="0.25", EPOCHS="2", TUNE_EPOCHS="1")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("verified against OpenCV") == 2  # the pruned pair, and the fine-tuned one
-    rows = [line.split()[0] for line in done.stdout.splitlines() if line]
-    assert [row for row in rows if row in ("baseline", "sparse", "pruned", "fine-tuned")] == [
-        "baseline", "sparse", "pruned", "fine-tuned"]
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.slow
 def test_a_strategy_leads_from_nothing_to_a_verified_pair(tmp_path):
     if not (Path(sys.prefix) / ".installed-requirements-dev.txt").is_file():
         pytest.skip("these tests do not run in the environment that scripts/test.sh makes")

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from utils.reports.drawing import class_name, draw_detections
-
-_LARGEST = 560  # pixels of the longer side
-_JPEG_QUALITY = 85
+from utils.reports.shots import shot
 
 
 @dataclass(frozen=True)
@@ -39,30 +34,5 @@ def side_by_side(name: str, image: np.ndarray, before: np.ndarray, after: np.nda
         before, after: (n, 6) of x1, y1, x2, y2 in pixels of this image, score, class.
         names: of the classes.
     """
-    import cv2
-
-    scale = min(1.0, _LARGEST / max(image.shape[:2]))
-    if scale < 1:
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    left, right = (draw_detections(image, _scaled(boxes, scale), names) for boxes in (before, after))
-    return SideBySide(name, _address(left), _address(right), _found(before, names), _found(after, names),
-                      left.shape[1], left.shape[0])
-
-
-def _scaled(boxes: np.ndarray, scale: float) -> np.ndarray:
-    scaled = np.array(boxes, dtype=np.float64).reshape(-1, 6)
-    scaled[:, :4] *= scale
-    return scaled
-
-
-def _found(boxes: np.ndarray, names: Sequence[str]) -> str:
-    """`3 cat, 1 dog`; `nothing`."""
-    counts = Counter(class_name(int(index), names) for index in boxes[:, 5])
-    return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
-
-
-def _address(picture: np.ndarray) -> str:
-    import cv2
-
-    data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
-    return "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")
+    one, two = (shot(image, boxes, names) for boxes in (before, after))
+    return SideBySide(name, one.address, two.address, one.found, two.found, one.width, one.height)
