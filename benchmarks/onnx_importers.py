@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,8 @@ def write(pairs: Path, out: Path) -> None:
         heads = open_engine("torch", cfg, weights).heads(x)
         with torch.inference_mode():
             boxes, _ = load_model(cfg, weights).eval()(torch.from_numpy(x))
-        np.savez(folder / "truth.npz", x=x, predictions=boxes.numpy(), **dict(zip(done.outputs, heads, strict=True)))
+        truth: dict[str, Any] = dict(zip(done.outputs, heads, strict=True))
+        np.savez(folder / "truth.npz", x=x, predictions=boxes.numpy(), **truth)
 
 
 def differences(truth: Path, run: Run) -> Iterator[str]:

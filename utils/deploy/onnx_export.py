@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -131,5 +131,5 @@ def _shares(predictions: np.ndarray, network: Network) -> list[np.ndarray]:
     shape = network.input_shape
     unit = np.ones(predictions.shape[2], np.float32)
     unit[:4] = shape.width, shape.height, shape.width, shape.height
-    ends: Sequence[int] = np.cumsum([boxes_of(head) for head in network.heads])[:-1]
+    ends = [int(end) for end in np.cumsum([boxes_of(head) for head in network.heads])[:-1]]
     return np.split(predictions / unit, ends, axis=1)

@@ -53,6 +53,7 @@ def onnx_model(network: Network, weights: Weights, *, opset: int = 13, layers: S
             continue
         builder.prefix = f"layer{layer.index}/"
         names[layer.index] = _written(builder, network, weights, layer, [names[i] for i in layer.inputs])
+    outputs: dict[str, tuple[str, tuple[int, ...]]]
     if decoded:
         outputs = {PREDICTIONS_NAME: _predictions(builder, network, names)}
     else:

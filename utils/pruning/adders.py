@@ -69,7 +69,9 @@ def with_adders(given: WithAdders, shortcuts: Collection[int], offset: Offset) -
 
     The network computes then what it did with these branches silenced. offset: of the network and plan that are given.
     """
-    network, instead, arrays = given.network, {}, {}
+    network = given.network
+    instead: dict[int, int | None] = {}
+    arrays: dict[int, dict[str, np.ndarray]] = {}
     for block in chosen_blocks(network, shortcuts):
         constant = offset.constants[block.branch[-1]].values.astype(np.float32)
         channels = str(len(constant))

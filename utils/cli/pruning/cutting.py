@@ -111,13 +111,13 @@ class Cutting:
             return CutPair(found.network, found.weights, found.heads)
         from utils.pruning import carried_out, cut_out
 
-        found = carried_out(self.network, self.weights, plan, fold=self.fold or "exact", means=self.means)
-        network, weights = cut_out(found)
+        carried = carried_out(self.network, self.weights, plan, fold=self.fold or "exact", means=self.means)
+        network, weights = cut_out(carried)
         if self.repair == "bn" and self.images is not None:
             from utils.training import recalibrated
 
             weights = recalibrated(network, weights, self.images.batches(self.args.batch_size), device=device_name(self.args))
-        return CutPair(network, weights, approximate_layers=found.approximate_layers, adders=found.adders)
+        return CutPair(network, weights, approximate_layers=carried.approximate_layers, adders=carried.adders)
 
 
 def read_starting_weights(path: Path, network: Network) -> Weights:

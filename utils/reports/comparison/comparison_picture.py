@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from utils.reports.comparison.comparison_table import Figures
 from utils.reports.pruning.ticks import short
@@ -43,8 +43,9 @@ def _sizes(axes: Axes, rows: Mapping[str, Figures]) -> None:
 
     plain_axes(axes, "mAP@0.5 for the size", x="parameters")
     for number, (name, figures) in enumerate(rows.items()):
-        if figures.get("map50") is not None and figures.get("parameters"):
-            axes.plot(figures["parameters"], figures["map50"], linestyle="none", label=name, markersize=11, alpha=0.85,
+        size, score = figures.get("parameters"), figures.get("map50")
+        if isinstance(size, (int, float)) and isinstance(score, float) and size:
+            axes.plot(size, score, linestyle="none", label=name, markersize=11, alpha=0.85,
                       **_look(number))
     low, high = axes.get_xlim()
     axes.set_xlim(0, high + (high - low) * 0.05)
@@ -66,6 +67,6 @@ def _trainings(axes: Axes, lines: Mapping[str, Line], number_of: Mapping[str, in
     axes.legend(loc="lower right")
 
 
-def _look(number: int) -> dict[str, str]:
+def _look(number: int) -> dict[str, Any]:
     """Colour and marker of the network of this number; both together repeat after 56 of them."""
     return {"color": COLOURS[number % len(COLOURS)], "marker": _MARKERS[(number + number // len(COLOURS)) % len(_MARKERS)]}
