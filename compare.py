@@ -55,9 +55,9 @@ def make_parser() -> CommandParser:
                         help="engines to time, separated by commas; an engine that cannot run a pair leaves a gap")
     parser.add_argument("--repeats", type=positive_int, default=20, metavar="N", help="runs of the latency measurement")
     parser.add_argument("--verify-engines", default="", metavar="NAMES",
-                        help="also say whether these compute from each pair what torch does: opencv, onnxruntime, darknet")
+                        help="engines that must agree, separated by commas: opencv, onnxruntime, darknet (default: none is asked)")
     parser.add_argument("--report", type=Path, metavar="FILE",
-                        help="write one HTML page with the table, curves and detections, and a picture of it beside it")
+                        help="write all that was found as one HTML page, with curves and detections, and a picture of it beside it")
     parser.add_argument("--save-json", "--json", type=Path, metavar="FILE", help="write all that was found to FILE as JSON")
     return parser
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Write a cfg and its weights as one ONNX file, for OpenCV 5, ONNX Runtime, TensorRT, ncnn and others.
 
     python export.py --cfg my.cfg --weights my.weights --out my.onnx

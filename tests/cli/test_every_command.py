@@ -19,9 +19,11 @@ from tests.cli.commands import COMMANDS, ROOT, examples_of, parser_of
 
 # One flag, another meaning: each with its reason. Everything else must say the same wherever it occurs.
 OTHER_MEANING = {
+    "--batch": "images per forward pass of a command; those that an ONNX file takes (export.py)",
     "--classes": "how many a network tells apart; which shapes to draw",
     "--engine": "one that computes; several that are compared (verify.py)",
     "--images": "what a network is shown; what becomes of those converted; how many to draw",
+    "--out": "a folder; one file (export.py)",
     "--output": "a folder of pictures; one cfg",
     "--report": "a page; a list of what was left out; the former name of verify.py's --save-json",
     "--save-json": "detections go first where there are any (test.py)",
