@@ -19,7 +19,7 @@ from tests.cli.commands import COMMANDS, ROOT, examples_of, parser_of
 
 # One flag, another meaning: each with its reason. Everything else must say the same wherever it occurs.
 OTHER_MEANING = {
-    "--batch": "images per forward pass of a command; those that an ONNX file takes (export.py)",
+    "--batch": "images per iteration of a training in Darknet (make_cfg.py); those that an ONNX file takes (export.py)",
     "--classes": "how many a network tells apart; which shapes to draw",
     "--engine": "one that computes; several that are compared (verify.py)",
     "--images": "what a network is shown; what becomes of those converted; how many to draw",
