@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,24 +11,32 @@ from utils.darknet import IMAGE, Layer, Network, Weights
 from utils.deploy.network_input import head_inputs
 from utils.deploy.onnx_activations import ACTIVATIONS
 from utils.deploy.onnx_builder import GraphBuilder
+from utils.deploy.onnx_decoding import decoded_head
 from utils.deploy.onnx_layers import LAYERS
 from utils.deploy.optional import optional_module
 from utils.errors import EngineError
 
 OPSETS = range(13, 18)
 INPUT_NAME = "images"
+PREDICTIONS_NAME = "predictions"
+
+Output = tuple[str, tuple[int, ...]]  # name, shape without the batch axis
 
 
-def onnx_model(network: Network, weights: Weights, *, opset: int = 13, layers: Sequence[int] | None = None) -> Any:
+def onnx_model(network: Network, weights: Weights, *, opset: int = 13, layers: Sequence[int] | None = None,
+               batch: int | None = None, decoded: bool = False) -> Any:
     """Write the network as an onnx.ModelProto, batch norms folded into the convolutions in float64.
 
-    Input `images` (N, C, H, W) float32 in [0, 1] with any N; height and width are the network's (use
-    `network.resized` for others). Outputs: for each head, in cfg order, the map that it reads, (N, C, gy, gx), named
-    `head_<layer>`; decoding and suppression are not in the graph.
+    Input `images` (N, C, H, W) float32 in [0, 1]; height and width are the network's (use `network.resized` for
+    others). Outputs: for each head, in cfg order, the map that it reads, (N, C, gy, gx), named `head_<layer>`.
+    Suppression is not in the graph, and decoding only if asked for.
 
     Args:
         opset: 13 to 17; the graph itself is the same in all of them.
         layers: outputs of these layers instead of what the heads read, named `layer_<index>`.
+        batch: N; None takes any.
+        decoded: one output instead of the maps, `predictions` (N, boxes, 5 + classes): the boxes of all heads one after
+            the other, as `models.Darknet` gives them: cx cy w h in pixels of the input, objectness, class scores.
 
     Raises:
         EngineError: onnx is not installed, the opset is another one, or a layer has no ONNX form (named with its line).
@@ -45,9 +53,13 @@ def onnx_model(network: Network, weights: Weights, *, opset: int = 13, layers: S
             continue
         builder.prefix = f"layer{layer.index}/"
         names[layer.index] = _written(builder, network, weights, layer, [names[i] for i in layer.inputs])
-    for name, index in chosen:
-        builder.nodes.append(onnx.helper.make_node("Identity", [names[index]], [name], name=name))
-    return _model(onnx, builder, network, chosen)
+    if decoded:
+        outputs = {PREDICTIONS_NAME: _predictions(builder, network, names)}
+    else:
+        outputs = {name: (names[index], _map_shape(network, index)) for name, index in chosen}
+    for name, (source, _) in outputs.items():
+        builder.nodes.append(onnx.helper.make_node("Identity", [source], [name], name=name))
+    return _model(onnx, builder, network, [(name, shape) for name, (_, shape) in outputs.items()], batch)
 
 
 def onnx_problems(network: Network) -> list[str]:
@@ -71,6 +83,29 @@ def _outputs(network: Network, layers: Sequence[int] | None) -> list[tuple[str, 
     return [(f"head_{head.index}", source) for head, source in zip(network.heads, sources, strict=True)]
 
 
+def _map_shape(network: Network, index: int) -> tuple[int, int, int]:
+    shape = network.layers[index].shape
+    return shape.channels, shape.height, shape.width
+
+
+def _predictions(builder: GraphBuilder, network: Network, names: Mapping[int, str]) -> tuple[str, tuple[int, int]]:
+    """The tensor with the boxes of all heads, and its shape without the batch axis."""
+    boxes = []
+    for head in network.heads:
+        builder.prefix = f"head{head.index}/"
+        boxes.append(decoded_head(builder, head, names[head.inputs[0]], network.input_shape))
+    builder.prefix = ""
+    count = sum(boxes_of(head) for head in network.heads)
+    everything = builder.node("Concat", *boxes, axis=1) if len(boxes) > 1 else boxes[0]
+    return everything, (count, 5 + network.heads[0].options.classes)
+
+
+def boxes_of(head: Layer) -> int:
+    """How many boxes a head gives for one image."""
+    grid = head.input_shapes[0]
+    return head.options.per_cell * grid.height * grid.width
+
+
 def _written(builder: GraphBuilder, network: Network, weights: Weights, layer: Layer, inputs: list[str]) -> str:
     write = LAYERS.get(layer.kind)
     if write is None or getattr(layer.options, "activation", "linear") not in ACTIVATIONS:
@@ -89,14 +124,11 @@ def _owner(network: Network, layer: Layer) -> int:
     return layer.index if shared is None else _owner(network, network.layers[shared])
 
 
-def _model(onnx: Any, builder: GraphBuilder, network: Network, chosen: list[tuple[str, int]]) -> Any:
+def _model(onnx: Any, builder: GraphBuilder, network: Network, chosen: list[Output], batch: int | None) -> Any:
     helper, float32 = onnx.helper, onnx.TensorProto.FLOAT
-    shape = network.input_shape
-    image = helper.make_tensor_value_info(INPUT_NAME, float32, ["N", shape.channels, shape.height, shape.width])
-    outputs = []
-    for name, index in chosen:
-        s = network.layers[index].shape
-        outputs.append(helper.make_tensor_value_info(name, float32, ["N", s.channels, s.height, s.width]))
+    shape, many = network.input_shape, "N" if batch is None else batch
+    image = helper.make_tensor_value_info(INPUT_NAME, float32, [many, shape.channels, shape.height, shape.width])
+    outputs = [helper.make_tensor_value_info(name, float32, [many, *sides]) for name, sides in chosen]
     graph = helper.make_graph(builder.nodes, "darknet", [image], outputs, initializer=builder.initializers)
     opsets = [helper.make_opsetid("", builder.opset)]
     model = helper.make_model(graph, producer_name="bonsai", opset_imports=opsets,

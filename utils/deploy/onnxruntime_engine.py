@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -42,17 +43,31 @@ class OnnxRuntimeEngine:
         return list(self._session.run(None, {INPUT_NAME: x}))
 
     def _opened(self, network: Network) -> Any:
-        options = self._runtime.SessionOptions()
-        options.log_severity_level = 3  # errors
-        if self.threads is not None:
-            options.intra_op_num_threads = self.threads
         graph = onnx_model(network, self._weights, layers=self._layers).SerializeToString()
-        try:
-            return self._runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its exception classes have no common base below Exception
-            reason = " ".join(str(error).split())
-            raise EngineError(network.path, f"ONNX Runtime refuses the graph: {reason}",
-                              "report it with the cfg; another engine may run it") from error
+        return open_session(self._runtime, graph, network.path, self.threads)
+
+
+def open_session(runtime: ModuleType, model: bytes | str, where: str, threads: int | None = None) -> Any:
+    """An onnxruntime.InferenceSession on the CPU.
+
+    Args:
+        runtime: the onnxruntime package.
+        model: an ONNX model's bytes, or the path of its file.
+        where: what an error names.
+
+    Raises:
+        EngineError: ONNX Runtime does not take the model.
+    """
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exception classes have no common base below Exception
+        reason = " ".join(str(error).split())
+        raise EngineError(where, f"ONNX Runtime refuses the graph: {reason}",
+                          "report it with the cfg; another engine may run it") from error
 
 
 def onnxruntime_problems(network: Network) -> list[str]:

@@ -34,7 +34,7 @@ class TorchEngine:
         import torch
 
         x = checked_input(x, self._network)
-        with _threads(self.threads), torch.inference_mode():
+        with torch_threads(self.threads), torch.inference_mode():
             outputs = self._model.forward_layers(torch.from_numpy(x), self._layers)
         return [np.ascontiguousarray(outputs[index].numpy(), np.float32) for index in self._layers]
 
@@ -46,7 +46,7 @@ def torch_problems(network: Network) -> list[str]:
 
 
 @contextmanager
-def _threads(threads: int | None) -> Iterator[None]:
+def torch_threads(threads: int | None) -> Iterator[None]:
     """Torch's thread count is one per process: set while a network runs, then put back."""
     import torch
 

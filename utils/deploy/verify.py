@@ -45,7 +45,7 @@ def verify_pair(cfg_path: str | Path, weights_path: str | Path, images: np.ndarr
 
 def compare_pair(cfg_path: str | Path, weights_path: str | Path, images: np.ndarray | None = None,
                  engines: Sequence[str] = ("opencv",), tolerance: float = TOLERANCE, *, threads: int | None = None,
-                 seed: int = 0, table: Mapping[str, EngineKind] = ENGINES) -> VerificationReport:
+                 seed: int = 0, batch: int = 1, table: Mapping[str, EngineKind] = ENGINES) -> VerificationReport:
     """Run a pair, read back from disk, in torch and in other engines, and compare what enters the heads.
 
     An engine that is not installed or cannot run the cfg is listed with its reason. If none of those asked for can,
@@ -57,6 +57,7 @@ def compare_pair(cfg_path: str | Path, weights_path: str | Path, images: np.ndar
         tolerance: largest difference allowed with equal epsilons, as a share of the range of what the head reads.
         threads: CPU threads for every engine.
         seed: of the random images.
+        batch: how many images an engine gets at once; one by one, large networks at large sizes fit into memory.
         table: the engines to choose from.
 
     Returns:
@@ -75,14 +76,14 @@ def compare_pair(cfg_path: str | Path, weights_path: str | Path, images: np.ndar
         images = random_images(2, shape.channels, shape.height, shape.width, seed)
     images = checked_input(images, network)
     pair = (Path(cfg_path), Path(weights_path))
-    expected = _run(table["torch"].open(*pair, threads=threads), images)
+    expected = _run(table["torch"].open(*pair, threads=threads), images, batch)
     for head, values in zip(network.heads, expected, strict=True):
         if not np.isfinite(values).all():
             raise EngineError(head.where, f"head {head.index} gets numbers that are NaN or infinite from these weights, "
                               "in torch already", "take weights from before the training diverged")
     verdicts = []
-    for name in _attempts(engines, verdicts):
-        verdicts.append(_verdict(name, table[name], network, pair, images, expected, tolerance, threads))
+    for name in _attempts(engines, verdicts, table):
+        verdicts.append(_verdict(name, table[name], network, pair, images, expected, tolerance, threads, batch))
     status, reason = _conclusion(verdicts, tolerance)
     return VerificationReport(str(cfg_path), str(weights_path), "torch", status, reason, tolerance,
                               images.shape, tuple(verdicts))
@@ -98,17 +99,19 @@ def _check_names(engines: Sequence[str], table: Mapping[str, EngineKind]) -> Non
                               f"name {', '.join(other for other in table if other != 'torch')}")
 
 
-def _attempts(engines: Sequence[str], verdicts: Sequence[EngineVerdict]) -> Iterator[str]:
+def _attempts(engines: Sequence[str], verdicts: Sequence[EngineVerdict],
+              table: Mapping[str, EngineKind]) -> Iterator[str]:
     """The engines asked for, then others for as long as none could run; `verdicts` grows meanwhile."""
     yield from dict.fromkeys(engines)
     for name in _FALLBACKS:
-        if name not in engines and all(verdict.status == "cannot run" for verdict in verdicts):
+        if name in table and name not in engines and all(verdict.status == "cannot run" for verdict in verdicts):
             _logger.info("none of %s can run this pair; trying %s", ", ".join(engines), name)
             yield name
 
 
 def _verdict(name: str, kind: EngineKind, network: Network, pair: tuple[Path, Path], images: np.ndarray,
-             expected: list[np.ndarray], tolerance: float, threads: int | None) -> EngineVerdict:
+             expected: list[np.ndarray], tolerance: float, threads: int | None,
+             batch: int) -> EngineVerdict:
     missing = kind.missing()
     if missing:
         return EngineVerdict(name, kind.title, "cannot run", reason=f"{kind.title} is not installed: {missing}")
@@ -116,8 +119,8 @@ def _verdict(name: str, kind: EngineKind, network: Network, pair: tuple[Path, Pa
     if problems:
         return EngineVerdict(name, kind.title, "cannot run", reason="; ".join(problems))
     try:
-        equal = _run(kind.open(*pair, threads=threads, epsilon_corrected=kind.own_epsilon), images)
-        own = _run(kind.open(*pair, threads=threads), images) if kind.own_epsilon else equal
+        equal = _run(kind.open(*pair, threads=threads, epsilon_corrected=kind.own_epsilon), images, batch)
+        own = _run(kind.open(*pair, threads=threads), images, batch) if kind.own_epsilon else equal
     except EngineError as error:
         return EngineVerdict(name, kind.title, "cannot run", reason=str(error))
     heads = tuple(HeadDifference(head.index, want.shape[1], float(np.ptp(want)), _distance(a, want), _distance(b, want),
@@ -127,10 +130,10 @@ def _verdict(name: str, kind: EngineKind, network: Network, pair: tuple[Path, Pa
     return EngineVerdict(name, kind.title, "verified" if agrees else "differs", heads)
 
 
-def _run(engine: Engine, images: np.ndarray) -> list[np.ndarray]:
-    """All heads for all images, one image at a time: large networks at large sizes fit into memory."""
-    single = [engine.heads(images[i:i + 1]) for i in range(len(images))]
-    return [np.concatenate(parts) for parts in zip(*single, strict=True)]
+def _run(engine: Engine, images: np.ndarray, batch: int) -> list[np.ndarray]:
+    """All heads for all images, `batch` images at a time."""
+    batches = [engine.heads(images[i:i + batch]) for i in range(0, len(images), batch)]
+    return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
 
 def _distance(got: np.ndarray, want: np.ndarray) -> float:
