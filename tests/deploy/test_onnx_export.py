@@ -11,8 +11,10 @@ from tests.deploy.pairs import TINY, pair, random_weights
 from tests.deploy.recordings import PAIRS
 from tests.shared import SHARED, needs_shared
 from utils.darknet import read_network, write_weights
+from utils.darknet.sections import HEADS
 from utils.deploy import ENGINES, export_onnx, onnx_model, random_images
 from utils.deploy.onnx_activations import ACTIVATIONS
+from utils.deploy.onnx_decoding import DECODERS
 from utils.errors import EngineError, OutputError, VerificationError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,6 +117,10 @@ def test_boxes_are_those_of_darknet_in_torch(text, tmp_path):
         want, _ = load_model(cfg, weights).eval()(torch.from_numpy(x))
     assert done.outputs == {"predictions": ("N", *want.shape[1:])}
     np.testing.assert_allclose(predictions(file, x), want.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_every_kind_of_head_can_be_decoded():
+    assert set(DECODERS) == set(HEADS)
 
 
 # -- what is in the file ----------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ def decoded_head(b: GraphBuilder, head: Layer, x: str, image: Shape) -> str:
     cells = grid.height * grid.width
     rows = b.reshape(x, (o.per_cell, grid.channels // o.per_cell, cells))
     rows = b.node("Transpose", rows, perm=[0, 1, 3, 2])  # (N, A, gy*gx, E)
-    xy, wh, scores = _DECODERS[head.kind](b, head, rows)
+    xy, wh, scores = DECODERS[head.kind](b, head, rows)
     stride = np.array([image.width / grid.width, image.height / grid.height], np.float32)
     y, x_ = np.divmod(np.arange(cells, dtype=np.float32), np.float32(grid.width))
     xy = b.node("Add", xy, b.constant(np.stack([x_, y], 1)[None, None], "cells"))
@@ -82,4 +82,4 @@ def _spread(b: GraphBuilder, xy: str, scale: float) -> str:
     return b.affine(xy, scale, -0.5 * (scale - 1))
 
 
-_DECODERS: Mapping[str, Decode] = {"yolo": _yolo, "gaussian_yolo": _gaussian_yolo, "region": _region}
+DECODERS: Mapping[str, Decode] = {"yolo": _yolo, "gaussian_yolo": _gaussian_yolo, "region": _region}
