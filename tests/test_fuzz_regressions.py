@@ -11,10 +11,11 @@ import pytest
 
 from tests.fuzz.guard import Limits, verdict
 from utils.cli.class_names import class_names
-from utils.darknet import classes_in_file, parse_network, read_weights, with_classes
+from utils.darknet import classes_in_file, initial_weights, parse_network, read_weights, with_classes
 from utils.datasets import read_coco, scan_images
 from utils.datasets.image_header import image_size
 from utils.errors import BonsaiError, DataError
+from utils.pruning import Plan, apply_plan, keep_everything
 
 NETWORK = parse_network("[net]\nwidth=32\nheight=32\nchannels=3\n[convolutional]\nfilters=14\n[yolo]\nmask=0,1\nanchors=4,4,8,8\n"
                         "classes=2\nnum=2\n")
@@ -62,6 +63,13 @@ def a_coco_image_with_a_name_too_long_for_a_file(folder: Path) -> Callable[[], o
     return attempt
 
 
+def a_plan_that_rounds_to_a_word(folder: Path) -> Callable[[], object]:
+    """Surgery counts with that parameter."""
+    plan = json.loads(keep_everything(NETWORK).to_json())
+    plan["parameters"] = {"round_to": "nan"}
+    return lambda: apply_plan(NETWORK, initial_weights(NETWORK), Plan.from_json(json.dumps(plan), "case.json"), "exact")
+
+
 def _sparse_weights(folder: Path) -> Path:
     with (folder / "case.weights").open("wb") as file:
         file.write(struct.pack("<3iQ", 0, 2, 5, 64))
@@ -75,6 +83,7 @@ def _sparse_weights(folder: Path) -> Path:
     (a_list_that_names_its_own_folder, r"case\.txt: no image of it can be used \(the first problem: .*case\.txt:1: '\./' is a folder"),
     (a_png_whose_header_is_long, r"case\.png: "),
     (a_coco_image_with_a_name_too_long_for_a_file, r"x\.png does not exist"),
+    (a_plan_that_rounds_to_a_word, r"case\.json: is a damaged plan \(ValueError: round_to=nan is no number"),
     (a_zero_byte_in_a_data_file, r"case\.data:2: holds zero bytes"),
 ])
 def test_what_was_found_is_refused(prepare, message, tmp_path):

@@ -118,9 +118,13 @@ def _plan_of_json(data: Mapping[str, Any]) -> Plan:
 def _parameter(name: str, value: Any) -> Parameter:
     """A value as strategies write them: commands make file names of some, so a word has no path in it.
 
+    Surgery counts with `round_to`, so that is a whole number from 1 on.
+
     Raises:
         ValueError: anything else.
     """
+    if name == "round_to" and value is not None and (type(value) is not int or value < 1):
+        raise ValueError(f"round_to={str(value)[:40]} is no number of channels")
     if value is None or isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):
         return value
     if isinstance(value, str) and re.fullmatch(r"[\w+-][\w.+-]{0,31}", value):
