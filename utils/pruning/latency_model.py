@@ -137,7 +137,7 @@ class LatencyModel:
         """Milliseconds for one image, for a network that pruning made of the one that was measured.
 
         Raises:
-            PlanError: a layer of a geometry that was not measured: another cfg, or another input size.
+            PlanError: a layer of a geometry that was not measured: another cfg, another input size, or an adder (adders.py).
         """
         return self._carried_over(self.summed_ms_of(network))[0]
 

@@ -29,7 +29,7 @@ def test_every_fold_is_written_verified_and_reported(fold, residual_pair, tmp_pa
     approximate = facts["fold"]["approximate_layers"]
     assert bool(approximate) == (fold in ("beta", "mean"))
     said = capsys.readouterr().out
-    assert ("layers are approximate: they read a constant that went" in said) == bool(approximate)
+    assert ("that read what was removed: padded convolutions at the border" in said) == bool(approximate)
     assert ("is dropped, as --fold none asked" in said) == (fold == "none")
     read_weights(weights, read_network(cfg))
 
@@ -53,7 +53,7 @@ def test_a_block_that_stays_as_an_adder_is_told(tmp_path, capsys):
         assert [one["after"] for one in facts["summary"]["widths"]][-2:] == [32, 14]
         said[fold] = capsys.readouterr().out
     assert "1 of them leaves a depthwise 1x1 convolution behind, which adds the constant" in said["exact"]
-    assert "layers are approximate: they read a constant that went" in said["beta"]
+    assert "that read what was removed: padded convolutions at the border" in said["beta"]
     assert "approximate" not in said["exact"]
     assert "1x1 convolution behind" not in said["beta"]
 

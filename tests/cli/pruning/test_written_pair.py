@@ -23,7 +23,7 @@ def test_the_new_pair_lies_beside_the_inputs_under_the_ancestors_names(pair, tmp
     assert all(everything(tmp_path)[name] == raw for name, raw in before.items())
     out = capsys.readouterr().out
     assert "verified against OpenCV" in out
-    assert "1 padded convolutions read a removed channel's constant" in out
+    assert "approximate in 1 layer that read what was removed: padded convolutions at the border" in out
     assert "parameters" in out
 
 

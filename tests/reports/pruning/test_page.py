@@ -157,9 +157,9 @@ def test_what_was_not_measured_is_left_out(missing):
 
 def test_constants_that_are_not_exact_are_told():
     facts = made_up_facts()
-    assert "approximate" not in ParsedPage(pruning_page(facts)).sections["widths"]
+    assert "Approximate" not in ParsedPage(pruning_page(facts)).sections["widths"]
     facts["fold"] = {"name": "beta", "approximate_layers": [3, 9], "adders": []}
-    assert "2 layers are approximate: they read a constant that went" in ParsedPage(pruning_page(facts)).sections["widths"]
+    assert "Approximate in 2 layers that read what was removed" in ParsedPage(pruning_page(facts)).sections["widths"]
     facts["fold"] = {"name": "exact", "approximate_layers": [], "adders": [13]}
     assert "adds the constant that nothing else could carry: 13" in ParsedPage(pruning_page(facts)).sections["widths"]
     facts["fold"] = {"name": "none", "approximate_layers": [], "adders": []}

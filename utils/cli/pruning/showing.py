@@ -35,8 +35,8 @@ def print_widths(summary: PruningSummary, plan: Plan, fold: str | None = None, a
     if fold == "none":
         print("what removed channels still emitted is dropped, as --fold none asked")
     if approximate:
-        print(f"{len(approximate)} layers are approximate: they read a constant that went; a padded convolution is exact "
-              "inside the map and not at its border, a layer that bends the constant nowhere")
+        print(f"approximate in {len(approximate)} layer{'s' if len(approximate) > 1 else ''} that read what was removed: padded "
+              "convolutions at the border of the map, layers that bend a constant everywhere")
     print()
 
 
