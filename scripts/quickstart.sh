@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From nothing to smaller, verified pairs of .cfg and .weights, in one command and from any folder:
 #
-#   bash scripts/quickstart.sh            the whole way on a drawn data set, about 6 minutes on two cores
+#   bash scripts/quickstart.sh            the whole way on a drawn data set, some minutes on two cores
 #   bash scripts/quickstart.sh --quick    the same way with few images and epochs: how it goes, not how well
 #   bash scripts/quickstart.sh --fresh    anew, where the same command would go on with what is there
 #   CFG=my.cfg WEIGHTS=my.weights DATA=my.data bash scripts/quickstart.sh
@@ -45,7 +45,9 @@ if (( given != 0 && given != 3 )); then
   exit 2
 fi
 
-# what packages would keep in the home folder stays here
+# what packages would keep in the home folder, and in /tmp while they run, stays here
+mkdir -p "$root/output/cache/tmp"
+(( ${#root} > 50 )) || export TMPDIR="$root/output/cache/tmp"  # sockets lie there, whose paths must be short
 export XDG_CACHE_HOME="$root/output/cache" XDG_CONFIG_HOME="$root/output/cache" MPLCONFIGDIR="$root/output/cache/matplotlib"
 export PIP_CACHE_DIR="$root/output/cache/pip" TORCH_HOME="$root/output/cache/torch"
 
@@ -55,10 +57,9 @@ ensure_venv requirements.txt
 
 if (( given )); then
   # from the caller's folder, because the paths in a .data file may be meant from there
-  # shellcheck disable=SC2153  # these come from the environment
-  out="${OUT:+$out}"
-  out="${out:-$root/output/quickstart/yours}"
+  [[ -n "${OUT:-}" ]] || out="$root/output/quickstart/yours"
   mkdir -p "$out"
+  # shellcheck disable=SC2153  # these come from the environment
   "$VENV_PYTHON" -u "$root/slim_prune.py" --cfg "$CFG" --weights "$WEIGHTS" --data "$DATA" --global_percent "$PERCENT" \
     --layer_keep "$LAYER_KEEP" --round "$ROUND" --out "$out" --report
   exit 0
@@ -67,20 +68,22 @@ fi
 cd "$root"
 source scripts/story.sh
 if [[ -n "$quick" ]]; then
-  IMAGES="${IMAGES:-80}" EPOCHS="${EPOCHS:-6}" TUNE_EPOCHS="${TUNE_EPOCHS:-3}" CALIBRATION="${CALIBRATION:-32}"
+  IMAGES="${IMAGES:-64}" EPOCHS="${EPOCHS:-5}" TUNE_EPOCHS="${TUNE_EPOCHS:-3}" CALIBRATION="${CALIBRATION:-32}"
   STRENGTH="${STRENGTH:-0.06}" ROUNDS="${ROUNDS:-1}"
 else
   IMAGES="${IMAGES:-240}" EPOCHS="${EPOCHS:-25}" TUNE_EPOCHS="${TUNE_EPOCHS:-15}" CALIBRATION="${CALIBRATION:-64}"
   STRENGTH="${STRENGTH:-0.01}" ROUNDS="${ROUNDS:-auto}"
 fi
 source scripts/demo.sh
+showing=(--report)                            # a page about each cut
+[[ -z "$quick" ]] || showing=(--repeats 5)    # takes its time
 [[ -z "$fresh" ]] || rm -rf "$out/steps"  # what is remembered of the steps; each makes its folder anew
 DATA="$out/shapes/demo.data"
 CFG="scripts/demo.cfg"
 
 pair() { local found=("$out/$1"/*.cfg); echo "${found[0]},$(weights "$1")"; }                # CFG,WEIGHTS of a step
 weights() { local found=("$out/$1"/*last.weights); echo "${found[0]}"; }
-training() { echo $((6 + $1 * IMAGES / 70)); }                                               # seconds of so many epochs
+training() { echo $((5 + $1 * IMAGES / 110)); }                                              # seconds of so many epochs
 
 train() {  # NAME SECONDS TITLE CFG WEIGHTS EPOCHS, and more flags
   local name="$1" seconds="$2" title="$3" cfg="$4" weights="$5" epochs="$6"
@@ -92,8 +95,8 @@ train() {  # NAME SECONDS TITLE CFG WEIGHTS EPOCHS, and more flags
 prune() {  # COMMAND TITLE, and the strategy's flags
   local command="$1" title="$2"
   shift 2
-  tell "${command%.py}" 9 "$title" "$command" --cfg "$CFG" --weights "$(weights sparse)" --data "$DATA" \
-    --calibration-images "$CALIBRATION" --out "$out/${command%.py}" --report "$@"
+  tell "${command%.py}" 8 "$title" "$command" --cfg "$CFG" --weights "$(weights sparse)" --data "$DATA" \
+    --calibration-images "$CALIBRATION" --out "$out/${command%.py}" "${showing[@]}" "$@"
 }
 
 tune() {  # NAME SECONDS TITLE, and more flags
@@ -109,9 +112,9 @@ story() {
     data/draw_demo.py --out "$out/shapes" --images "$IMAGES" --seed "$SEED"
   train baseline "$(training "$EPOCHS")" "Train a small detector with 8 residual blocks from scratch, $EPOCHS epochs: the baseline" \
     "$CFG" "" "$EPOCHS" --adam --lr0 0.002
-  tell compressed 25 "Compress it $TIMES without any training or labels: what others can stand in for goes, the rest is refitted" \
+  tell compressed 20 "Compress it $TIMES without any training or labels: what others can stand in for goes, the rest is refitted" \
     compress.py --cfg "$CFG" --weights "$(weights baseline)" --data "$DATA" --target "$TIMES" --rounds "$ROUNDS" \
-    --calibration-images "$CALIBRATION" --out "$out/compressed" --report
+    --calibration-images "$CALIBRATION" --out "$out/compressed" "${showing[@]}"
   train sparse "$(training "$EPOCHS")" "Train it with sparsity: batch-norm scales that are not needed are pressed towards 0" \
     "$CFG" "$(weights baseline)" "$EPOCHS" --lr0 0.02 -sr --s "$STRENGTH"
   prune prune.py "Cut 1 of 5, prune: channels under one threshold; tied ones go by the largest of them" \
@@ -132,7 +135,7 @@ story() {
     with-teacher; do
     pairs+=("$name=$(pair "$name")")
   done
-  tell report 35 "Measure all of them, ask OpenCV whether it computes the same, and write the report" \
+  tell report 25 "Measure all of them, ask OpenCV whether it computes the same, and write the report" \
     compare.py --data "$DATA" --verify-engines opencv --report "$out/report/report.html" \
     --json "$out/report/figures.json" "${pairs[@]}"
 }
@@ -151,7 +154,7 @@ ${quick:+--quick: so few images and epochs show how it goes, not how well.}
   and in $place:
     shapes/images                         the data set
     */valid_detections.png                what each training's network finds; results.png beside it: how it went
-    *prune/*.html, compressed/*.html      what each cut did
+    *prune/*.json, compressed/*.json      what each cut did; without --quick as a page, too: *.html
     steps/*.log                           all that each step said
 
 Stop with Ctrl-C whenever you like: the same command goes on where it stopped; --fresh starts anew.
@@ -159,9 +162,12 @@ TEXT
 story
 
 echo
-sed -n '/mAP@0\.5/,/^wrote/p' "$out/steps/report.log" | sed '/^wrote/d'
+sed -n '/^ .*mAP@0\.5/,/^wrote/p' "$out/steps/report.log" | sed '/^wrote/d'
 tuned="$(pair fine-tuned)"
 cat <<TEXT
+
+The sparse network went on from the baseline, and what was fine-tuned from slim_prune's: their epochs add up.
+Latencies are of one image, and mean something only where nothing else runs.
 
 The report: $place/report/report.html
 

@@ -91,7 +91,7 @@ key_of() {  # NAME WORDS...: the words, and the checksums of the files that they
   shift
   for word in "$@"; do
     while IFS= read -r -d , part; do
-      [[ -f "$part" && "$part" != "$own"* ]] || continue
+      [[ -f "$part" && "$part" != *.py && "$part" != "$own"* ]] || continue
       files+=("$part")
       [[ "$part" != *.data ]] || files+=("${part%/*}"/*.txt)
     done <<< "${word#*=},"
