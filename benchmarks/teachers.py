@@ -5,7 +5,8 @@
 
 Prints a Markdown table: for each student and setting mean and spread (standard deviation over seeds) of mAP@0.5 and COCO's mAP
 after the last epoch, the gain over plain fine-tuning, and the teacher's part of the loss over the detection loss in the last
-epoch. Every run stays in --out, and one that is there and finished is not made again.
+epoch. Every run stays in --out, and one that is there and finished is not made again: give another --out for other arguments.
+Settings with --distill get the teacher.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -40,7 +42,7 @@ def student(text: str) -> tuple[str, Path, Path]:
 def setting(text: str) -> tuple[str, tuple[str, ...]]:
     """argparse type: NAME=FLAGS of train.py."""
     name, equals, flags = text.partition("=")
-    if not equals:
+    if not equals or "/" in name:
         raise argparse.ArgumentTypeError(f"{text!r} is no setting; write NAME='--distill l2,cwd'")
     return name, tuple(shlex.split(flags))
 
@@ -59,7 +61,9 @@ def run(args: argparse.Namespace, folder: Path, cfg: Path, weights: Path, seed: 
     done = last_row(folder, args.epochs)
     if done is not None:
         return done
-    teacher = ["--t_cfg", args.t_cfg, "--t_weights", args.t_weights] if flags else []
+    teacher = ["--t_cfg", args.t_cfg, "--t_weights", args.t_weights] if "--distill" in flags else []
+    if folder.exists():  # of a run that was killed
+        shutil.rmtree(folder)
     command = [sys.executable, ROOT / "train.py", "--cfg", cfg, "--weights", weights, "--data", args.data, "--epochs", args.epochs,
                "--seed", seed, "--out", folder, "--notest", "--tensorboard", "off", "-q", *shlex.split(args.train_args),
                *teacher, *flags]

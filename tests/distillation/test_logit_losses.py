@@ -136,3 +136,15 @@ def test_extreme_logits_stay_finite(extreme):
 
 def test_grids_of_two_sizes_are_compared():
     assert [tuple(head.student.shape[2:4]) for head in compared("classic")] == GRIDS
+
+
+@pytest.mark.parametrize("norm", [1, 2])
+def test_a_teacher_that_sees_nothing_anywhere_leaves_objectness(norm):
+    given = compared("classic", dtype=torch.float32)
+    for head in given:
+        with torch.no_grad():
+            head.teacher[..., 4] = -200
+    total = logit_distance(given, norm)
+    total.backward()
+    assert total.isfinite()
+    assert all(head.student.grad.isfinite().all() for head in given)

@@ -67,3 +67,14 @@ def test_a_head_without_a_map_before_it():
     one = parse_network(text)
     with pytest.raises(CfgError, match="reads the image itself"):
         head_inputs(one, one)
+
+
+def test_two_heads_of_one_stride_are_told_apart_by_their_anchors():
+    text = "[net]\nwidth=32\nheight=32\nchannels=3\n[convolutional]\nfilters=4\nsize=3\nstride=4\npad=1\nactivation=leaky\n"
+    for mask in ("0,1", "2,3"):
+        text += "[convolutional]\nfilters=14\nsize=1\nactivation=linear\n" \
+                f"[yolo]\nmask={mask}\nanchors={ANCHORS}\nclasses=2\nnum=4\n[route]\nlayers=0\n"
+    one = parse_network(text.removesuffix("[route]\nlayers=0\n"))
+    heads = matched_heads(one, one)
+    assert heads == tuple(head.index for head in one.heads)
+    check_same_heads(one, one, heads)

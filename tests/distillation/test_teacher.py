@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 
 import pytest
 import torch
 
 from models import get_weights
 from tests.distillation.networks import HEAD_MAPS, model, network, pictures
-from utils.distillation import Teacher, TeacherCache
+from utils.distillation import Teacher, TeacherCache, digest
 from utils.errors import OutputError
 
 HEADS = (8, 4)
@@ -65,7 +66,7 @@ class Counting(Teacher):
 
 
 def cache(folder, seed=0, asked="layers") -> TeacherCache:
-    return TeacherCache(folder, network(), get_weights(model(seed=seed)), asked)
+    return TeacherCache(folder, digest(network(), get_weights(model(seed=seed)), asked))
 
 
 def test_an_answer_is_found_again_in_any_order_and_by_any_process(tmp_path):
@@ -109,3 +110,21 @@ def test_a_folder_that_cannot_be(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="--cache-teacher"):
         cache(tmp_path / "file")
+
+
+def test_a_full_disk_is_told_once_and_the_teacher_is_asked_on(tmp_path, monkeypatch, caplog):
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("utils.distillation.teacher_cache.atomic_write", full)
+    teacher = Counting(model(), HEADS, cache=cache(tmp_path))
+    given = pictures(4)
+    for _ in range(2):
+        teacher(as_images(given), given)
+    assert teacher.asked == 8
+    assert [record.message.count("asked anew from here on") for record in caplog.records] == [1]
+
+
+def test_a_cache_makes_no_folder_before_its_first_answer(tmp_path):
+    cache(tmp_path / "answers")
+    assert not (tmp_path / "answers").exists()

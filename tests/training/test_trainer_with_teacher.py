@@ -126,7 +126,7 @@ def test_it_goes_on_with_its_adaptors_as_if_nothing_had_happened(accumulate):
     cut = with_teacher(ALL, epochs=3, batches=4, accumulate=accumulate)
     list(itertools.islice(cut.run(), 4 + 1 + 2))  # an epoch, its end, and two batches of the next
     state = copy.deepcopy(cut.state())
-    assert {name.split(".")[0] for name in state["distillation"]} == {"mimic", "mgd"}
+    assert {name.split(".")[0] for name in state["distillation"]["adaptors"]} == {"mimic", "mgd"}
     rest = with_teacher(ALL, epochs=3, batches=4, accumulate=accumulate)
     rest.load_state(state)
     reports(rest)
@@ -148,3 +148,34 @@ def test_in_bf16_all_parts_are_finite_float32_and_close_to_those_in_full_precisi
     full = reports(with_teacher(ALL, batches=1, epochs=1))[0].losses
     for name, value in full.items():
         assert half[name] == pytest.approx(value, rel=0.15, abs=0.02), name
+
+
+def test_a_column_for_the_teacher_is_there_in_every_epoch():
+    told = reports(with_teacher({"l2": 1.0}, epochs=3, schedule=WeightSchedule("constant", 1.0, 1, 2)))
+    assert ["soft" in report.losses for report in told] == [True] * 3
+    assert [report.losses["soft"] > 0 for report in told] == [False, True, False]
+
+
+def test_another_teacher_than_that_of_the_checkpoint_is_told(caplog):
+    first, second = with_teacher({"l2": 1.0}), with_teacher({"l2": 1.0})
+    first.distillation.teacher.name, second.distillation.teacher.name = "one", "other"
+    second.load_state(first.state())
+    assert "the teacher is not the one that this training began with" in caplog.text
+    first.load_state(first.state())
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("size", [(32, 32), (64, 96)])
+def test_places_near_objects_are_found_with_anchors_of_the_images_size(size, monkeypatch):
+    """Anchors are pixels: in a batch of another size they are another part of it."""
+    trainer = with_teacher({"mimic": 1.0})
+    trainer.distillation._near = [0]
+    seen = []
+    monkeypatch.setattr("utils.distillation.distillation.near_objects",
+                        lambda targets, anchors, images, grid: seen.append(anchors) or torch.ones(images, *grid))
+    images = torch.rand(2, 3, *size)
+    raw, made = trainer.distillation.student(images)
+    targets = torch.tensor([[0, 1, 0.5, 0.5, 0.3, 0.3]])
+    parts = trainer.loss(raw, targets, size)
+    trainer.distillation.soft(raw, made, trainer.distillation.lesson(images), parts, targets, size, 0, 2)
+    torch.testing.assert_close(seen[0], torch.tensor([[8.0, 8.0], [16.0, 16.0]]) / torch.tensor([size[1], size[0]]))

@@ -53,6 +53,10 @@ class MultiScale:
         """(height, width) of the largest batches there may be."""
         return self._shape(self.most // self.step, base)
 
+    def sizes(self, base: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        """(height, width) of all batches there may be."""
+        return tuple(self._shape(steps, base) for steps in range(self.least // self.step, self.most // self.step + 1))
+
     def _shape(self, steps: int, base: tuple[int, int]) -> tuple[int, int]:
         height, width = (max(1, round(steps * side / max(base))) * self.step for side in base)
         return height, width

@@ -14,7 +14,7 @@ from utils.distillation.remarks import teacher_remarks
 from utils.distillation.student import Student
 from utils.distillation.surviving import surviving_channels
 from utils.distillation.teacher import Lesson, Teacher
-from utils.distillation.teacher_cache import TeacherCache
+from utils.distillation.teacher_cache import TeacherCache, digest
 from utils.distillation.weight import WeightSchedule
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "check_pairs",
     "check_same_heads",
     "detection_specific_loss",
+    "digest",
     "head_inputs",
     "hinton_loss",
     "logit_distance",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,8 @@ from utils.distillation.outputs import HeadOutputs, Term
 from utils.distillation.student import Made, Student
 from utils.distillation.teacher import Lesson, Teacher
 from utils.distillation.weight import WeightSchedule
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,8 @@ class Distillation:
         terms: list[tuple[Term, float]] = []
         log: dict[str, Tensor] = {}
         for name in self.options.weights:
-            found = self._of_heads(name, outputs, log) if METHODS[name] == "heads" else \
-                self._of_maps(name, made[name], lesson.maps, targets, images)
+            found = self._of_heads(name, outputs, log, images) if METHODS[name] == "heads" else \
+                self._of_maps(name, made[name], lesson.maps, targets, images, size)
             terms += [(term, term.weight * factors[METHODS[name]] * scale) for term in found]
         total = torch.stack([term.raw * weight for term, weight in terms]).sum()
         detection = parts.total.detach().clamp(min=torch.finfo(total.dtype).tiny)
@@ -125,7 +128,8 @@ class Distillation:
                     f"kd_{term.name}_ratio": value * weight / detection}
         return Soft(total, log)
 
-    def _of_heads(self, name: MethodName, outputs: Sequence[HeadOutputs], log: dict[str, Tensor]) -> list[Term]:
+    def _of_heads(self, name: MethodName, outputs: Sequence[HeadOutputs], log: dict[str, Tensor],
+                  images: int) -> list[Term]:
         weight = self.options.weights[name]
         match name:
             case "hinton":
@@ -133,8 +137,9 @@ class Distillation:
             case "detection":
                 found = detection_specific_loss(outputs, self.options.temperature, self.options.margin)
                 log["rratio"] = found.classes.new_tensor(found.regression_ratio)
+                per_image = 1 if self._reduction == "mean" else images  # the ancestor's sum grows with the batch
                 return [Term("classes", found.classes, weight * detection_specific.CLASS_WEIGHT),
-                        Term("boxes", found.boxes, weight * detection_specific.BOX_WEIGHT)]
+                        Term("boxes", found.boxes / per_image, weight * detection_specific.BOX_WEIGHT)]
             case "l1" | "l2":
                 return [Term(name, logit_distance(outputs, 1 if name == "l1" else 2, plain=self.options.plain), weight)]
             case "ast":
@@ -145,26 +150,28 @@ class Distillation:
         raise ValueError(f"there is no method {name!r}")
 
     def _of_maps(self, name: MethodName, made: Sequence[Tensor], maps: Sequence[Tensor], targets: Tensor,
-                 images: int) -> list[Term]:
+                 images: int, size: tuple[int, int]) -> list[Term]:
         """One term: the sum over all pairs of layers."""
         near: Sequence[Tensor | None] = [None] * len(maps) if self._near is None or name != "mimic" else \
-            [near_objects(targets, self._anchors(head, targets), images, (one.shape[2], one.shape[3]))
+            [near_objects(targets, self._anchors(head, one, size), images, (one.shape[2], one.shape[3]))
              for head, one in zip(self._near, maps, strict=True)]
         losses = self.student.losses[name]
         values = [loss.loss(ours, theirs, places) for loss, ours, theirs, places in zip(losses, made, maps, near, strict=True)]
         return [Term(name, torch.stack(values).sum(), self.options.weights[name])]
 
-    def _anchors(self, head: int, like: Tensor) -> Tensor:
-        """(A, 2) as parts of the input's size."""
-        network = self.student.model.network
-        options, shape = self._heads[head], network.heads[head].input_shapes[0]
-        whole = (shape.width, shape.height) if options.kind == "region" else (network.net.width, network.net.height)
-        return like.new_tensor(options.anchors) / like.new_tensor(whole)
+    def _anchors(self, head: int, at: Tensor, size: tuple[int, int]) -> Tensor:
+        """(A, 2) as parts of the images' size; `at` is the map that they belong to."""
+        options = self._heads[head]
+        height, width = at.shape[2:] if options.kind == "region" else size
+        return at.new_tensor(options.anchors) / at.new_tensor((width, height))
 
     def state_dict(self) -> dict[str, Any]:
-        """The adaptors: plain values and tensors."""
-        return {name: tensor.detach().clone() for name, tensor in self.student.adaptors.state_dict().items()}
+        """The adaptors, and who teaches: plain values and tensors."""
+        adaptors = {name: tensor.detach().clone() for name, tensor in self.student.adaptors.state_dict().items()}
+        return {"teacher": self.teacher.name, "adaptors": adaptors}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with what `state_dict` gave; RuntimeError where the adaptors are others."""
-        self.student.adaptors.load_state_dict(dict(state))
+        """Go on with what `state_dict` gave; another teacher than then is logged. RuntimeError where the adaptors are others."""
+        if state["teacher"] != self.teacher.name:
+            _logger.warning("the teacher is not the one that this training began with: its weights have changed since")
+        self.student.adaptors.load_state_dict(dict(state["adaptors"]))

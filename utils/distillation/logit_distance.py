@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from utils.distillation.outputs import HeadOutputs
@@ -36,5 +37,6 @@ def _of_head(head: HeadOutputs, norm: Norm, plain: bool) -> Tensor:
     if plain:
         return gap.mean()
     sure = teacher[..., 4].sigmoid()
-    box, classes = ((gap[..., part].mean(-1) * sure).sum() / sure.sum() for part in (slice(0, 4), slice(5, None)))
+    total = sure.sum().clamp(min=torch.finfo(sure.dtype).tiny)
+    box, classes = ((gap[..., part].mean(-1) * sure).sum() / total for part in (slice(0, 4), slice(5, None)))
     return gap[..., 4].mean() + box + classes

@@ -23,20 +23,25 @@ class LayerPair:
 def matched_heads(student: Network, teacher: Network) -> tuple[int, ...]:
     """For each head of the student the teacher's head (a layer index) with the same stride.
 
-    Both networks at the same input size. Heads may come in another order, and the teacher may have more.
+    Both networks at the same input size. Heads may come in another order, and the teacher may have more. Of several with
+    one stride that with the same anchors is taken, or else the next in order.
 
     Raises:
         CfgError: there is no such head; says which strides there are.
     """
-    strides = {_stride(head, teacher): head.index for head in teacher.heads}
+    strides: dict[tuple[float, float], list[Layer]] = {}
+    for head in teacher.heads:
+        strides.setdefault(_stride(head, teacher), []).append(head)
     found = []
     for head in student.heads:
         stride = _stride(head, student)
-        if stride not in strides:
+        if not strides.get(stride):
             raise CfgError(head.where, f"the student's head {head.index} has a cell per {_shown(stride)} pixels, and "
                            f"{teacher.path} has heads with {', '.join(map(_shown, strides)) or 'none'}",
                            "give a teacher with the same heads, or compare maps: --distill cwd --distill-layers ...")
-        found.append(strides[stride])
+        best = next((one for one in strides[stride] if _same_anchors(head, one)), strides[stride][0])
+        strides[stride].remove(best)
+        found.append(best.index)
     return tuple(found)
 
 
@@ -66,10 +71,15 @@ def _difference(ours: Layer, theirs: Layer) -> tuple[str, str] | None:
         one, other = (getattr(head.options, name, default) for head in (ours, theirs))
         if one != other:
             return f"{name}={_number(one)}", f"{name}={_number(other)}"
+    if _same_anchors(ours, theirs):
+        return None
+    return f"the anchors {_sizes(ours.options.own_anchors)}", _sizes(theirs.options.own_anchors)
+
+
+def _same_anchors(ours: Layer, theirs: Layer) -> bool:
     one, other = ours.options.own_anchors, theirs.options.own_anchors
-    same = len(one) == len(other) and all(abs(a - b) <= _ANCHOR_TOLERANCE for first, second in zip(one, other, strict=True)
+    return len(one) == len(other) and all(abs(a - b) <= _ANCHOR_TOLERANCE for first, second in zip(one, other, strict=True)
                                           for a, b in zip(first, second, strict=True))
-    return None if same else (f"the anchors {_sizes(one)}", _sizes(other))
 
 
 def head_inputs(student: Network, teacher: Network) -> tuple[LayerPair, ...]:

@@ -8,21 +8,21 @@ WEAK, STRONG = 0.05, 2.0  # of the detection loss; useful parts lie between a te
 
 
 def teacher_remarks(losses: Mapping[str, float]) -> tuple[str, ...]:
-    """One line on the size of each part, and one for each that is out of proportion.
+    """One line on the size of each part that weighs anything, and one if all together are out of proportion.
 
     Args:
         losses: means over an epoch, under the names of `Soft.log`.
     """
     ratios = {name[len("kd_"):-len("_ratio")]: value for name, value in losses.items()
-              if name.startswith("kd_") and name.endswith("_ratio")}
+              if name.startswith("kd_") and name.endswith("_ratio") and value > 0}
     if not ratios:
         return ()
     lines = ["the teacher's part of the loss, over the detection loss: "
              + ", ".join(f"{name} {ratio:.2g}" for name, ratio in ratios.items())]
     total = sum(ratios.values())
     if total < WEAK:
-        lines.append(f"together {total:.2g}: the teacher hardly counts; weights {0.3 / total:.0f} times as large would give it "
-                     "a say" if total > 0 else "the teacher has nothing to say: does it equal the student?")
+        lines.append(f"together {total:.2g}: the teacher hardly counts; weights {0.3 / total:.2g} times as large would give it "
+                     "a say")
     elif total > STRONG:
         lines.append(f"together {total:.2g}: the teacher drowns the labels; divide its weights by {total / 0.5:.0f}")
     return tuple(lines)

@@ -9,7 +9,7 @@ import numpy as np
 from utils.darknet import Network, Weights
 from utils.distillation.matching import LayerPair
 from utils.errors import PlanError
-from utils.pruning import Plan, carried_out, channel_groups, kept_classes
+from utils.pruning import Plan, carried_out, channel_groups, kept_classes, planned_network
 
 
 def surviving_channels(plan: Plan, teacher: Network, weights: Weights, student: Network,
@@ -24,6 +24,7 @@ def surviving_channels(plan: Plan, teacher: Network, weights: Weights, student: 
     """
     groups = channel_groups(teacher)
     kept = kept_classes(teacher, groups, plan)
+    _check_made(plan, teacher, student)
     found = [_of_pair(student, pair, groups.vectors[pair.teacher], kept, kept) for pair in pairs]
     if all(one is not None for one in found):
         return tuple(one for one in found if one is not None)
@@ -43,6 +44,21 @@ def surviving_channels(plan: Plan, teacher: Network, weights: Weights, student: 
                             "give the plan that made this student, or leave --distill-plan out: an adaptor is learned then")
         result.append(one)
     return tuple(result)
+
+
+def _check_made(plan: Plan, teacher: Network, student: Network) -> None:
+    """PlanError where the student is not as wide as the plan would leave it, carriers aside."""
+    planned = planned_network(teacher, plan)
+    wanted, found = (tuple(layer.shape.channels for layer in network.layers
+                           if layer.kind == "convolutional" and layer.options.batch_normalize) for network in (planned, student))
+    if len(wanted) != len(found) or any(a > b for a, b in zip(wanted, found, strict=True)):
+        raise PlanError(student.path, f"has convolutions of {_some(found)} channels, and the plan leaves {teacher.path} "
+                        f"{_some(wanted)}", "give the plan that made this student, or leave --distill-plan out: an adaptor is "
+                        "learned then")
+
+
+def _some(widths: Sequence[int]) -> str:
+    return ", ".join(map(str, widths[:6])) + (f" ... ({len(widths)} in all)" if len(widths) > 6 else "")
 
 
 def _of_pair(student: Network, pair: LayerPair, classes: np.ndarray, kept: np.ndarray,

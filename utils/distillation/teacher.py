@@ -34,19 +34,20 @@ class Teacher:
         heads: layer indices, in the order of the student's heads.
         maps: layer indices, in the order of the student's.
         channels: per map the channels to keep, int64, or None for all.
+        name: by which a checkpoint knows it again.
         autocast: around its forward pass; the student's. None is full precision.
         cache: remembers answers, or None.
     """
 
     def __init__(self, model: Darknet, heads: Sequence[int], maps: Sequence[int] = (),
-                 channels: Sequence[Tensor | None] | None = None, *,
+                 channels: Sequence[Tensor | None] | None = None, *, name: str = "",
                  autocast: Callable[[], AbstractContextManager[Any]] | None = None, cache: TeacherCache | None = None) -> None:
         model.eval().requires_grad_(False)
         if autocast is None:
             model.fuse()
         else:
             channels_last(model)
-        self.model, self.heads, self.maps, self.cache = model, tuple(heads), tuple(maps), cache
+        self.model, self.heads, self.maps, self.name, self.cache = model, tuple(heads), tuple(maps), name, cache
         self.channels = tuple(channels) if channels is not None else (None,) * len(self.maps)
         self._autocast = autocast
 

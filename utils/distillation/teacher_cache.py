@@ -17,30 +17,32 @@ from utils.errors import OutputError
 _logger = logging.getLogger(__name__)
 
 
+def digest(teacher: Network, weights: Weights, asked: str = "") -> str:
+    """A name for a teacher, and for what it is asked (layers, channels, precision); others have others."""
+    said = hashlib.blake2b(f"1 {teacher.fingerprint} {asked}\0".encode(), digest_size=16)
+    for arrays in weights.layers:
+        for name in sorted(arrays):
+            said.update(name.encode())
+            said.update(arrays[name].tobytes())
+    return said.hexdigest()
+
+
 class TeacherCache:
     """One file per picture, named by its content; so it holds for any order, and for no picture that was changed.
 
     Args:
-        folder: of all caches; each teacher gets a folder of its own in it.
-        teacher, weights: whose answers they are.
-        asked: what else the answers depend on, as text: layers, channels, precision.
+        folder: of all caches; each teacher gets a folder of its own in it, made with the first answer.
+        teacher: its `digest`.
 
     Raises:
-        OutputError: the folder cannot be made.
+        OutputError: a file has the folder's name.
     """
 
-    def __init__(self, folder: str | Path, teacher: Network, weights: Weights, asked: str) -> None:
-        said = hashlib.blake2b(f"1 {teacher.fingerprint} {asked}\0".encode(), digest_size=16)
-        for arrays in weights.layers:
-            for name in sorted(arrays):
-                said.update(name.encode())
-                said.update(arrays[name].tobytes())
-        self.folder = Path(folder) / said.hexdigest()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(self.folder, f"cannot be made a folder ({error.strerror})",
-                              "name another one: --cache-teacher DIR") from error
+    def __init__(self, folder: str | Path, teacher: str) -> None:
+        self.folder = Path(folder) / teacher
+        if any(place.is_file() for place in (self.folder, *self.folder.parents)):
+            raise OutputError(self.folder, "cannot be made a folder: a file has that name", "name another: --cache-teacher DIR")
+        self._full = False
 
     def get(self, picture: Tensor) -> list[Tensor] | None:
         """What was answered to this picture, (C, H, W) uint8; None if nothing was, or the file is damaged."""
@@ -55,9 +57,16 @@ class TeacherCache:
         return parts if isinstance(parts, list) and all(isinstance(part, Tensor) for part in parts) else None
 
     def put(self, picture: Tensor, answer: Sequence[Tensor]) -> None:
-        """Remember an answer; OutputError if the disk is full."""
-        with atomic_write(self._path(picture)) as file:
-            torch.save([part.clone() for part in answer], file)
+        """Remember an answer. A full disk is logged once, and nothing is remembered from then on."""
+        if self._full:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with atomic_write(self._path(picture)) as file:
+                torch.save([part.clone() for part in answer], file)
+        except (OSError, OutputError) as error:
+            self._full = True
+            _logger.warning("the teacher is asked anew from here on, its answers cannot be kept: %s", error)
 
     def _path(self, picture: Tensor) -> Path:
         said = hashlib.blake2b(str(tuple(picture.shape)).encode(), digest_size=16)

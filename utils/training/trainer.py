@@ -217,7 +217,8 @@ class Trainer:
             return None, parts.targets
         self.precision.backward(total * self._share(len(batch.indices)))
         told = dict(zip((*self.loss.part_names, "total"), (parts.box, parts.objectness, parts.classes, total), strict=True))
-        told |= {} if soft is None else soft.log
+        if self.distillation is not None:  # a column of tables also in epochs in which the teacher rests
+            told |= {"soft": torch.zeros_like(total)} if soft is None else soft.log
         values = dict(zip(told, torch.stack([value.detach() for value in told.values()]).tolist(), strict=True))
         if self.sparsity is not None:
             values["l1"] = self.sparsity.penalty()

@@ -14,7 +14,7 @@ from models import load_model
 from tests.cli.training.conftest import CFG
 from tests.cli.training.test_resume import Crash, assert_same, at_batch, crash
 from tests.cli.training.test_two_processes import COMMON, list_of_one_picture, two
-from utils.cli.training.teaching import _WEIGHTS
+from utils.cli.training.teacher_arguments import WEIGHTS
 from utils.darknet import read_network, read_weights
 from utils.darknet.builder import build_cfg
 from utils.distillation import METHODS
@@ -38,7 +38,7 @@ def weights_of(cfg: str, path: str, seed: int = 5) -> None:
 
 
 def test_flags_know_the_methods_of_the_library():
-    assert tuple(_WEIGHTS) == tuple(METHODS)
+    assert tuple(WEIGHTS) == tuple(METHODS)
 
 
 @pytest.mark.parametrize("methods", [None, *METHODS, "detection,cwd", ALL])
@@ -133,9 +133,9 @@ def test_a_pruned_student_is_compared_channel_by_channel(taught, command, capfd)
     capfd.readouterr()
     assert taught.train(*flags, "--out", "run", epochs=1) == 0
     assert "surviving channels one by one" in capfd.readouterr().err
-    assert not torch.load("run/last.pt", weights_only=True)["training"]["distillation"], "no adaptor is learned"
+    assert not torch.load("run/last.pt", weights_only=True)["training"]["distillation"]["adaptors"], "no adaptor is learned"
     assert taught.train(*(flags[:-2]), "--out", "other", epochs=1) == 0
-    assert torch.load("other/last.pt", weights_only=True)["training"]["distillation"]
+    assert torch.load("other/last.pt", weights_only=True)["training"]["distillation"]["adaptors"]
 
 
 def with_two_processes(work, *flags: str) -> tuple[str, list[dict[str, np.ndarray]], list[dict[str, np.ndarray]]]:
@@ -211,12 +211,20 @@ WRONG = {
     "a head as a layer": (None, ("--distill", "mgd", "--distill-layers", "3:3"), ("is a head and gives no map",)),
     "no pair of layers": (None, ("--distill", "cwd", "--distill-layers", "3"), ("write STUDENT:TEACHER",)),
     "an unknown method": (None, ("--distill", "detection,magic"), ("'magic' is no method; choose from hinton",)),
-    "layers for heads": (None, ("--distill-layers", "0:0"), ("is about maps, and --distill detection compares heads",)),
+    "layers for heads": (None, ("--distill-layers", "0:0"), ("--distill-layers: would change nothing: it is for mimic, mgd, cwd, and --distill is detection",)),
     "a weight of another method": (None, ("--cwd-weight", "3"), ("--cwd-weight", "would change nothing")),
     "a negative weight": (None, ("--detection-weight", "-1"), ("write 0 or more",)),
     "a cache with augmentation": (None, ("--cache-teacher",), ("add --no-augment",)),
     "a plan that is none": (None, ("--distill", "cwd", "--distill-plan", "tiny.cfg"), ("tiny.cfg", "is not JSON")),
     "near objects without mimic": (None, ("--mimic-near",), ("add mimic to --distill",)),
+    "it starts behind the end": (None, ("--distill-start", "5"), ("lies behind the last of --epochs 2",)),
+    "everything that is compared is frozen": (None, ("--distill", "cwd", "--transfer"), ("all before it are frozen",)),
+    "a share of a weight that does not fall": (None, ("--distill-final", "0.5"), ("the weight does not fall",)),
+    "a temperature for nothing": (None, ("--distill", "l2", "--cwd-temperature", "2"), ("it is for cwd",)),
+    "a schedule for nothing": (None, ("--distill-map-schedule", "linear"), ("it is for mimic, mgd, cwd",)),
+    "a cache beside a folder that is not empty": (
+        lambda: Path("run").mkdir() or Path("run/file").write_text(""), ("--no-augment", "--cache-teacher", "answers"),
+        ("run", "is not empty")),
     "it stops before it starts": (None, ("--distill-start", "3", "--distill-stop", "2"), ("--distill-start 3",)),
 }
 
@@ -240,6 +248,8 @@ def test_a_teacher_that_does_not_fit_is_one_line_and_nothing_is_written(taught, 
     (("--t_weights", "wide.weights"), "--t_cfg: is missing"),
     (("--distill", "cwd"), "--distill: would change nothing: there is no teacher"),
     (("--cwd-weight", "3"), "--cwd-weight: would change nothing: there is no teacher"),
+    (("--mimic-near",), "--mimic-near: would change nothing: there is no teacher"),
+    (("--distill-schedule", "linear"), "--distill-schedule: would change nothing: there is no teacher"),
 ])
 def test_half_a_teacher(taught, capfd, flags, said):
     assert taught.train(*flags, "--out", "run") == 2
@@ -264,6 +274,44 @@ def test_a_checkpoint_as_teacher_brings_its_cfg_and_other_sizes_are_told(taught,
     capfd.readouterr()
     assert taught.train("--t_weights", "teacher/last.pt", "--out", "run", epochs=1) == 0
     assert "the teacher (96x96 in its cfg) sees the student's 64x64" in capfd.readouterr().err
+
+
+def test_a_checkpoint_of_the_same_network_cannot_teach_it_either(taught, capfd):
+    assert taught.train("--out", "first", epochs=1) == 0
+    assert taught.train("--cfg", "tiny.cfg", "--weights", "first/last.weights", "--t_weights", "first/last.pt", "--out", "run") == 2
+    assert "holds the very network that the student starts from" in capfd.readouterr().err
+
+
+def test_a_plan_that_did_not_make_the_student(taught, command, capfd):
+    slim = command("slim_prune.py")
+    for share in ("0.3", "0.6"):
+        assert slim(["--cfg", "wide.cfg", "--weights", "wide.weights", "--data", "set/demo.data", "--global_percent", share,
+                     "--plan-out", f"{share}.json", "--out", share, "--repair", "none", "--threads", "1"]) == 0
+    capfd.readouterr()
+    (cfg,), (weights,) = (list(Path("0.6").glob(f"*.{ending}")) for ending in ("cfg", "weights"))
+    code = taught.train("--cfg", cfg, "--weights", weights, *TEACHER, "--distill", "cwd", "--distill-plan", "0.3.json", "--out", "r")
+    assert code == 2
+    assert "--distill-plan: 0.3.json: has convolutions of" in capfd.readouterr().err
+
+
+def test_distill_may_be_said_twice(taught):
+    assert taught.train(*TEACHER, "--distill", "l2", "--distill", "cwd,l2", "--out", "run", epochs=1) == 0
+    assert {"train/kd_l2", "train/kd_cwd"} <= set(taught.results("run")[0])
+
+
+def test_a_teacher_that_cannot_take_every_size_is_told_before_the_training(taught, capfd):
+    """Its stride of 64 does not divide what --multi-scale brings around 192."""
+    deep = Path("wide.cfg").read_text().replace("=64", "=192") + "\n[route]\nlayers=1\n" + "\n".join(
+        "[convolutional]\nfilters=4\nsize=3\nstride=2\npad=1\nactivation=leaky\n" for _ in range(2)) + \
+        "\n[upsample]\nstride=4\n\n[route]\nlayers=-1,1\n\n[convolutional]\nfilters=24\nsize=1\nactivation=linear\n" \
+        "\n[yolo]\nmask=0,1,2\nanchors=12,12, 20,20, 32,32\nclasses=3\nnum=3\n"
+    Path("wide.cfg").write_text(deep)
+    weights_of("wide.cfg", "wide.weights")
+    before = taught.files()
+    code = taught.train(*TEACHER, "--img_size", 192, "--multi-scale", "--accumulate", 1, "--out", "run")
+    assert code == 2
+    assert "the teacher cannot take the " in capfd.readouterr().err
+    assert taught.files() == before
 
 
 def test_maps_can_be_compared_with_a_teacher_of_other_classes(taught):

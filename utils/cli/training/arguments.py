@@ -17,7 +17,7 @@ from utils.cli.arguments import (
     positive,
     positive_int,
 )
-from utils.cli.training.teaching import add_teacher_arguments
+from utils.cli.training.teacher_arguments import add_teacher_arguments
 
 DEFAULT_STRENGTH = 0.001
 

@@ -18,6 +18,7 @@ from utils.atomic import made_folder
 from utils.cli.arguments import CommandParser
 from utils.cli.exit_codes import DONE, INTERRUPTED
 from utils.cli.progress import progress_bar
+from utils.cli.training.teacher_arguments import flag_of
 from utils.errors import OptionError, OutputError, WeightsError
 
 if TYPE_CHECKING:
@@ -69,13 +70,13 @@ def _restored(parser: CommandParser, argv: Sequence[str] | None, saved: Mapping[
     args = parser.parse_args(argv)
     now = plain_arguments(args)
     changed = [name for name in defaults if name not in _HARMLESS and now[name] != saved[name]]
-    fixed = [f"--{name}" for name in changed if name in _FIXED]
+    fixed = [flag_of(name) for name in changed if name in _FIXED]
     if fixed:
         raise OptionError(", ".join(fixed), "cannot change in a training that goes on",
                           "leave it out, or begin a new training from the checkpoint: --weights instead of --resume")
     if changed:
         _logger.warning("going on with another %s than before, so the result is not that of an uninterrupted run",
-                        ", ".join(f"--{name}" for name in changed))
+                        ", ".join(map(flag_of, changed)))
     return args
 
 

@@ -11,7 +11,8 @@ from models import Darknet, get_weights
 from utils.cli.arguments import letterboxed
 from utils.cli.training.arguments import DEFAULT_STRENGTH
 from utils.cli.training.inputs import TrainingInputs
-from utils.cli.training.teaching import build_distillation, check_teacher_arguments
+from utils.cli.training.teacher_arguments import check_teacher_arguments
+from utils.cli.training.teaching import build_distillation
 from utils.darknet import Network
 from utils.datasets import (
     AugmentationOptions,
@@ -80,7 +81,7 @@ def build_trainer(args: argparse.Namespace, inputs: TrainingInputs, processes: P
                             "pair from before it", args.weights)
     frozen = freeze_all_but_heads(model) if args.transfer else freeze(model, args.freeze) if args.freeze else ()
     model.to(processes.device)
-    distillation = build_distillation(args, model, loss, precision, processes.device)
+    distillation = build_distillation(args, model, loss, precision, processes.device, _sizes(scales, network))
 
     letterbox = args.rect or letterboxed(args.letterbox, network.net.letter_box)
     batches = _batches(args, inputs, hyp, processes, bar, letterbox=letterbox)
@@ -137,6 +138,11 @@ def _batches(args: argparse.Namespace, inputs: TrainingInputs, hyp: Hyperparamet
         multi_scale=_scales(args, network),
         image_weights=None if chances is None else lambda epoch: chances, rank=processes.rank, world=processes.world,
         mosaic_until_epoch=max(0, args.epochs - close))
+
+
+def _sizes(scales: MultiScale | None, network: Network) -> tuple[tuple[int, int], ...]:
+    """All (height, width) that --multi-scale may bring."""
+    return () if scales is None else scales.sizes((network.net.height, network.net.width))
 
 
 def _scales(args: argparse.Namespace, network: Network) -> MultiScale | None:

@@ -1,17 +1,14 @@
-"""The flags of a training with a teacher, and from them the teacher itself."""
+"""From --t_cfg, --t_weights and --distill to a teacher for one student."""
 
 from __future__ import annotations
 
 import argparse
-import filecmp
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utils.cli.arguments import CommandParser, finite, non_negative, non_negative_int, positive, positive_int
+from utils.cli.training.teacher_arguments import DEFAULT_METHOD, FINAL, MASKED, TEMPERATURE, WEIGHTS
 from utils.errors import OptionError, PlanError
 
 if TYPE_CHECKING:
@@ -20,144 +17,80 @@ if TYPE_CHECKING:
     from models import Darknet
     from utils.darknet import Network
     from utils.detection import DetectionLoss
-    from utils.distillation import Distillation, FeatureLoss, LayerPair, MethodName
+    from utils.distillation import Distillation, FeatureLoss, LayerPair, MethodName, WeightSchedule
+    from utils.distillation.weight import Curve
     from utils.training.precision import Precision
 
 _logger = logging.getLogger(__name__)
 
-_WEIGHTS: Mapping[MethodName, tuple[float, str]] = {  # by utils.distillation.METHODS, for which --help need not wait; the ancestor's and the authors' where they gave any
-    "hinton": (1e-3, "softened softmax over all that a place says, box included: the ancestor's first strategy"),
-    "detection": (1.0, "softened classes (x 1e-4) and boxes bounded by the teacher's (x 1e-3): the ancestor's second "
-                       "strategy, and the default"),
-    "l1": (1.0, "mean absolute difference of logits; boxes and classes count where the teacher sees something"),
-    "l2": (1.0, "mean squared difference of logits, in the same way"),
-    "ast": (1.0, "soft targets score by score (x 1), and boxes where scores differ (x 4), after BCKD (2023)"),
-    "mimic": (10.0, "mean squared difference of maps (Li et al., 2017)"),
-    "mgd": (2e-5, "the teacher's maps made from masked ones of the student (2022)"),
-    "cwd": (10.0, "each channel as a distribution over its map (2021)"),
-}
-DEFAULT_METHOD: MethodName = "detection"
-_OF_MAPS = ("mimic", "mgd", "cwd")
-CACHE = Path("runs/teacher-cache")
-_ONLY_WITH_A_TEACHER = ("distill", "distill_layers", "distill_plan", "cache_teacher", *(f"{name}_weight" for name in _WEIGHTS))
-
-
-def add_teacher_arguments(parser: CommandParser) -> None:
-    """--t_cfg, --t_weights, --distill and what belongs to them."""
-    group = parser.add_argument_group(
-        "teacher", "Let another network say what it sees in each image, such as the network before pruning. What it adds to "
-        "the loss stands in results.csv: kd_X_raw as its formula says, kd_X weighted, kd_X_ratio over the detection loss. "
-        "Useful ratios lie between 0.1 and 1.")
-    group.add_argument("--t_cfg", type=Path, metavar="FILE", help="cfg of the teacher; a .pt brings its own")
-    group.add_argument("--t_weights", type=Path, metavar="FILE", help="its weights (.weights or .pt); switches the teacher on")
-    group.add_argument("--distill", type=_methods, metavar="NAME,...",
-                       help=f"what is compared, one or several of {', '.join(_WEIGHTS)} (default: {DEFAULT_METHOD})")
-    for name, (weight, about) in _WEIGHTS.items():
-        group.add_argument(f"--{name}-weight", type=non_negative, metavar="X", help=f"{about} (default: {weight:g})")
-    group.add_argument("--distill-temperature", type=positive, default=3.0, metavar="T",
-                       help="hinton, detection: divides logits before the softmax")
-    group.add_argument("--distill-margin", type=finite, default=0.0, metavar="X",
-                       help="detection: a box counts already when it is better than the teacher's by less than this")
-    group.add_argument("--distill-plain", action="store_true", help="l1, l2: all logits of all places alike")
-    group.add_argument("--cwd-temperature", type=positive, default=1.0, metavar="T", help="cwd: divides maps before the softmax")
-    group.add_argument("--mgd-masked", type=_share, default=0.65, metavar="P", help="mgd: share of the places that are masked")
-    group.add_argument("--mimic-near", action="store_true",
-                       help="mimic: only at places that look like an object (Wang et al., 2019); its weight is then 0.01 by "
-                            "default")
-    group.add_argument("--distill-layers", type=_pairs, metavar="S:T,...",
-                       help="mimic, mgd, cwd: which layer of the student is compared with which of the teacher, numbered from "
-                            "0 as in the cfgs (default: the maps before the heads)")
-    group.add_argument("--distill-plan", type=Path, metavar="FILE",
-                       help="mimic, mgd, cwd: the plan that cut the student out of the teacher (--plan-out of the pruning "
-                            "commands): surviving channels are compared one by one, and no adaptor is learned")
-    group.add_argument("--distill-schedule", choices=("constant", "linear", "cosine"), default="constant",
-                       help="how the teacher's weight falls")
-    group.add_argument("--distill-map-schedule", choices=("constant", "linear", "cosine"),
-                       help="the same for mimic, mgd and cwd (default: as --distill-schedule)")
-    group.add_argument("--distill-final", type=_share, default=0.1, metavar="P",
-                       help="linear, cosine: what share of the weight is left in the last epoch")
-    group.add_argument("--distill-start", type=positive_int, default=1, metavar="N", help="first epoch with the teacher, from 1")
-    group.add_argument("--distill-stop", type=positive_int, metavar="N", help="last epoch with the teacher (default: the last)")
-    group.add_argument("--cache-teacher", type=Path, nargs="?", const=CACHE, metavar="DIR",
-                       help="keep the teacher's answers on disk and ask it once per image; needs --no-augment (DIR by "
-                            f"default: {CACHE})")
-
-
-def check_teacher_arguments(args: argparse.Namespace) -> None:
-    """OptionError for flags of a teacher without a teacher, and for those that contradict each other."""
-    if args.t_weights is None:
-        if args.t_cfg is not None:
-            raise OptionError("--t_weights", "is missing, and --t_cfg alone teaches nothing", "name the weights of the teacher")
-        idle = [f"--{name.replace('_', '-')}" for name in _ONLY_WITH_A_TEACHER if getattr(args, name) is not None]
-        if idle:
-            raise OptionError(", ".join(idle), "would change nothing: there is no teacher", "add --t_cfg and --t_weights")
-        return
-    if args.weights is not None and _same_file(args.weights, args.t_weights):
-        raise OptionError("--t_weights", f"{args.t_weights} is the file that the student starts from (or a copy), so it could "
-                          "teach it nothing", "name the weights of the network before pruning")
-    methods = args.distill or (DEFAULT_METHOD,)
-    idle = [f"--{name}-weight" for name in _WEIGHTS if name not in methods and getattr(args, f"{name}_weight") is not None]
-    if idle:
-        raise OptionError(", ".join(idle), f"would change nothing: --distill is {','.join(methods)}", "add it to --distill")
-    if not set(_OF_MAPS) & set(methods):
-        for flag, value in (("--distill-layers", args.distill_layers), ("--distill-plan", args.distill_plan)):
-            if value is not None:
-                raise OptionError(flag, f"is about maps, and --distill {','.join(methods)} compares heads",
-                                  "add cwd, mgd or mimic to --distill")
-    if args.mimic_near and "mimic" not in methods:
-        raise OptionError("--mimic-near", "would change nothing", "add mimic to --distill")
-    if args.distill_stop is not None and args.distill_stop < args.distill_start:
-        raise OptionError("--distill-stop", f"{args.distill_stop} lies before --distill-start {args.distill_start}",
-                          "stop in the same epoch or later")
-    if args.cache_teacher is not None and (not args.no_augment or args.multi_scale):
-        raise OptionError("--cache-teacher", "never meets an image twice where they are augmented or change their size",
-                          "add --no-augment, or leave it out" if not args.no_augment else "leave --multi-scale out")
-
-
 def build_distillation(args: argparse.Namespace, model: Darknet, loss: DetectionLoss, precision: Precision,
-                       device: torch.device) -> Distillation | None:
+                       device: torch.device, sizes: Sequence[tuple[int, int]] = ()) -> Distillation | None:
     """The teacher that --t_weights names, for this student; None without one.
+
+    Args:
+        model: the student, with its weights, and with its frozen layers frozen.
+        sizes: (height, width) of the batches there will be beside those of the network's size.
 
     Raises:
         BonsaiError: a file, a layer, a head or a plan does not fit the student.
     """
     if args.t_weights is None:
         return None
-    from utils.distillation import (
-        METHODS,
-        Distillation,
-        DistillationOptions,
-        Student,
-        Teacher,
-        TeacherCache,
-        WeightSchedule,
-    )
+    from models import get_weights
+    from utils.distillation import METHODS, Distillation, DistillationOptions, Student, Teacher, TeacherCache, digest
 
     options = DistillationOptions(
-        _weights(args), args.distill_temperature, args.distill_margin, args.distill_plain,
-        WeightSchedule(args.distill_schedule, args.distill_final, args.distill_start - 1, args.distill_stop),
-        WeightSchedule(args.distill_map_schedule or args.distill_schedule, args.distill_final, args.distill_start - 1,
-                       args.distill_stop))
-    teacher = _teacher(args, model.network)
+        _weights(args), args.distill_temperature or TEMPERATURE, args.distill_margin or 0.0, args.distill_plain,
+        _schedule(args, args.distill_schedule), _schedule(args, args.distill_map_schedule or args.distill_schedule))
+    teacher = _teacher(args, model, sizes)
+    if "ast" in options.weights and any(head.kind == "region" and not head.softmax for head in loss.heads):
+        raise OptionError("--distill ast", "compares probabilities, and the classes of a [region] with softmax=0 are none",
+                          "choose l2")
     heads = _heads(options.compares("heads"), model.network, teacher.network)
     pairs = _layer_pairs(args, model.network, teacher.network) if options.compares("maps") else ()
+    _check_something_learns(model, pairs)
     ours, theirs = _channels(args, model.network, teacher, pairs)
     losses = {name: _feature_losses(args, name, model.network, teacher.network, pairs, ours, theirs)
               for name in options.weights if METHODS[name] == "maps"}
     near = _near(model.network, pairs) if args.mimic_near else None
     student = Student(model, [pair.student for pair in pairs], ours, losses)
     student.initialise(args.seed)
-    cache = None
-    if args.cache_teacher is not None:
-        from models import get_weights
-
-        asked = f"{heads} {pairs} {_digest(theirs)} {precision.name} {device.type}"
-        cache = TeacherCache(args.cache_teacher, teacher.network, get_weights(teacher), asked)
+    name = digest(teacher.network, get_weights(teacher))
+    asked = f"{heads} {pairs} {_digest(theirs)} {precision.name} {device.type}"
+    cache = None if args.cache_teacher is None else TeacherCache(
+        args.cache_teacher, digest(teacher.network, get_weights(teacher), asked))
     _announce(args, teacher, options.weights, pairs)
     answering = Teacher(teacher.to(device), heads, [pair.teacher for pair in pairs],
                         [None if one is None else one.to(device) for one in theirs],
-                        autocast=None if precision.dtype is None else precision.autocast, cache=cache)
+                        autocast=None if precision.dtype is None else precision.autocast, name=name, cache=cache)
     return Distillation(student.to(device), answering, options, loss, near)
+
+
+def _schedule(args: argparse.Namespace, curve: Curve | None) -> WeightSchedule:
+    from utils.distillation import WeightSchedule
+
+    final = FINAL if args.distill_final is None else args.distill_final
+    return WeightSchedule(curve or "constant", final, (args.distill_start or 1) - 1, args.distill_stop)
+
+
+def _check_something_learns(model: Darknet, pairs: Sequence[LayerPair]) -> None:
+    """OptionError where a map that is compared comes from frozen layers only, so that nothing could come of it."""
+    for pair in pairs:
+        if not any(parameter.requires_grad for index in _needed_by(model.network, pair.student)
+                   for parameter in model.layers[index].parameters()):
+            raise OptionError("--distill", f"layer {pair.student} of the student and all before it are frozen, so its map cannot "
+                              "become more like the teacher's", "freeze fewer layers, or compare heads: --distill detection")
+
+
+def _needed_by(network: Network, index: int) -> set[int]:
+    """The layer and all that it reads, directly or not."""
+    waiting, found = [index], set()
+    while waiting:
+        layer = waiting.pop()
+        if layer >= 0 and layer not in found:
+            found.add(layer)
+            waiting += network.layers[layer].inputs
+    return found
 
 
 def _weights(args: argparse.Namespace) -> dict[MethodName, float]:
@@ -165,15 +98,17 @@ def _weights(args: argparse.Namespace) -> dict[MethodName, float]:
     chosen: Sequence[MethodName] = args.distill or (DEFAULT_METHOD,)
     for name in chosen:
         given = getattr(args, f"{name}_weight")
-        default = 0.01 if name == "mimic" and args.mimic_near else _WEIGHTS[name][0]
+        default = 0.01 if name == "mimic" and args.mimic_near else WEIGHTS[name][0]
         weights[name] = default if given is None else given
     return weights
 
 
-def _teacher(args: argparse.Namespace, student: Network) -> Darknet:
-    """At the student's input size, with whole weights."""
-    from models import is_checkpoint, load_checkpoint, load_model
+def _teacher(args: argparse.Namespace, model: Darknet, sizes: Sequence[tuple[int, int]]) -> Darknet:
+    """At the student's input size, with whole weights, and another network than the student."""
+    student = model.network
+    from models import get_weights, is_checkpoint, load_checkpoint, load_model
     from utils.darknet import read_network
+    from utils.distillation import digest
     from utils.errors import CfgError
 
     if args.t_cfg is not None:
@@ -190,7 +125,17 @@ def _teacher(args: argparse.Namespace, student: Network) -> Darknet:
         _logger.info("the teacher (%dx%d in its cfg) sees the student's %dx%d", network.net.width, network.net.height,
                      size[1], size[0])
         network = network.resized(*size)
-    return load_model(network, args.t_weights)
+    for one in sizes:
+        try:
+            network.resized(*one)
+        except CfgError as error:
+            raise CfgError(network.path, f"the teacher cannot take the {one[1]}x{one[0]} that --multi-scale brings: "
+                           f"{error.problem}", "leave --multi-scale out, or give a teacher with the student's strides") from error
+    teacher = load_model(network, args.t_weights)
+    if digest(network, get_weights(teacher)) == digest(student, get_weights(model)):
+        raise OptionError("--t_weights", f"{args.t_weights} holds the very network that the student starts from, so it could "
+                          "teach it nothing", "name the weights of the network before pruning")
+    return teacher
 
 
 def _heads(compares: bool, student: Network, teacher: Network) -> tuple[int, ...]:
@@ -235,8 +180,8 @@ def _feature_losses(args: argparse.Namespace, name: str, student: Network, teach
 
     make: Mapping[str, Callable[[int, int, bool], FeatureLoss]] = {
         "mimic": lambda s, t, adapt: Mimic(s, t, adapt=adapt),
-        "mgd": lambda s, t, adapt: MaskedGeneration(s, t, adapt=adapt, masked=args.mgd_masked),
-        "cwd": lambda s, t, adapt: ChannelWise(s, t, adapt=adapt, temperature=args.cwd_temperature),
+        "mgd": lambda s, t, adapt: MaskedGeneration(s, t, adapt=adapt, masked=MASKED if args.mgd_masked is None else args.mgd_masked),
+        "cwd": lambda s, t, adapt: ChannelWise(s, t, adapt=adapt, temperature=args.cwd_temperature or 1.0),
     }
     return [make[name](student.layers[pair.student].shape.channels if mine is None else len(mine),
                        teacher.layers[pair.teacher].shape.channels if other is None else len(other), other is None)
@@ -272,33 +217,3 @@ def _digest(channels: Sequence[torch.Tensor | None]) -> str:
     return said.hexdigest()
 
 
-def _same_file(one: Path, other: Path) -> bool:
-    """Also of copies."""
-    with suppress(OSError):
-        return one.samefile(other) or filecmp.cmp(one, other, shallow=False)
-    return False
-
-
-def _methods(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    unknown = [name for name in names if name not in _WEIGHTS]
-    if unknown or not names:
-        raise argparse.ArgumentTypeError(f"{', '.join(unknown) or text!r} is no method; choose from {', '.join(_WEIGHTS)}")
-    return names
-
-
-def _pairs(text: str) -> tuple[tuple[int, int], ...]:
-    pairs = []
-    for word in text.split(","):
-        student, colon, teacher = word.strip().partition(":")
-        if not colon or not student.isdecimal() or not teacher.isdecimal():
-            raise argparse.ArgumentTypeError(f"{word!r} is no pair of layers; write STUDENT:TEACHER, such as 80:104")
-        pairs.append((non_negative_int(student), non_negative_int(teacher)))
-    return tuple(pairs)
-
-
-def _share(text: str) -> float:
-    value = finite(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is no share; write 0 to 1")
-    return value
