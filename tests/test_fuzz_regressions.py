@@ -11,9 +11,10 @@ import pytest
 
 from tests.fuzz.guard import Limits, verdict
 from utils.cli.class_names import class_names
-from utils.darknet import classes_in_file, initial_weights, parse_network, read_weights, with_classes
+from utils.darknet import classes_in_file, initial_weights, parse_network, read_data, read_weights, with_classes
 from utils.datasets import read_coco, scan_images
 from utils.datasets.image_header import image_size
+from utils.datasets.lists import read_image_names
 from utils.errors import BonsaiError, DataError
 from utils.pruning import Plan, apply_plan, keep_everything
 
@@ -70,6 +71,12 @@ def a_plan_that_rounds_to_a_word(folder: Path) -> Callable[[], object]:
     return lambda: apply_plan(NETWORK, initial_weights(NETWORK), Plan.from_json(json.dumps(plan), "case.json"), "exact")
 
 
+def a_pattern_that_takes_minutes_to_understand(folder: Path) -> Callable[[], object]:
+    """For each of its `[` Python looks for a `]` through all that follows."""
+    (folder / "case.data").write_bytes(b"classes=2\ntrain=" + b"[" * 100_000)
+    return lambda: read_image_names(read_data(folder / "case.data").train)
+
+
 def _sparse_weights(folder: Path) -> Path:
     with (folder / "case.weights").open("wb") as file:
         file.write(struct.pack("<3iQ", 0, 2, 5, 64))
@@ -84,6 +91,7 @@ def _sparse_weights(folder: Path) -> Path:
     (a_png_whose_header_is_long, r"case\.png: "),
     (a_coco_image_with_a_name_too_long_for_a_file, r"x\.png does not exist"),
     (a_plan_that_rounds_to_a_word, r"case\.json: is a damaged plan \(ValueError: round_to=nan is no number"),
+    (a_pattern_that_takes_minutes_to_understand, r"\[\[: does not exist; give an image list"),
     (a_zero_byte_in_a_data_file, r"case\.data:2: holds zero bytes"),
 ])
 def test_what_was_found_is_refused(prepare, message, tmp_path):

@@ -13,6 +13,9 @@ from utils.errors import DataError, SourceLine
 _FOLDERS_ONLY = "./\\"
 """A line of nothing but these (`.`, `../`) names no file."""
 
+_LONGEST = 4096
+"""Characters of a path (Linux's PATH_MAX). Python's `glob` takes minutes to understand a pattern of 100,000."""
+
 
 def read_image_list(source: str | Path, *, problems: list[DataError] | None = None) -> list[Path]:
     """The images that a word in a .data file or on a command line means.
@@ -45,7 +48,7 @@ def read_image_names(source: str | Path, *, problems: list[DataError] | None = N
             raise DataError(path, "holds no image", f"name a folder with files that end with {_endings()}")
     elif os.path.isfile(path):
         images = [str(path)] if is_image_name(path) else _read_list(path, problems, exists)
-    elif glob.has_magic(str(source)):
+    elif len(str(source)) <= _LONGEST and glob.has_magic(str(source)):
         found = (Path(name) for name in glob.glob(str(source), recursive=True) if is_image_name(name))
         images = [str(image) for image in sorted(found)]
         if not images:
