@@ -129,7 +129,7 @@ story() {
     --shortcuts "$BLOCKS" --global_percent "$PERCENT" --layer_keep "$LAYER_KEEP" --round "$ROUND"
   tune fine-tuned "$(training "$TUNE_EPOCHS")" "Fine-tune what slim_prune left, $TUNE_EPOCHS epochs"
   tune with-teacher "$(training $((TUNE_EPOCHS * 3 / 2)))" \
-    "The same with the baseline as its teacher" --t_cfg "$CFG" --t_weights "$(weights baseline)"
+    "The same with the network before the cut as its teacher" --t_cfg "$CFG" --t_weights "$(weights sparse)" --distill l2,cwd
   pairs=()
   for name in baseline compressed sparse prune shortcut_prune slim_prune layer_prune layer_channel_prune fine-tuned \
     with-teacher; do

@@ -104,7 +104,7 @@ def test_the_story_is_told_in_order_with_flags_that_the_commands_know(folder, co
     assert tuned[tuned.index("--weights") + 1] == f"{folder}/out/slim_prune/last.weights"
     assert tuned[tuned.index("--epochs") + 1] == "7"
     taught = asked[STEPS.index("with-teacher")]
-    assert taught[taught.index("--t_weights") + 1] == f"{folder}/out/baseline/last.weights"
+    assert taught[taught.index("--t_weights") + 1] == f"{folder}/out/sparse/last.weights"
     assert [word for word in taught if word.startswith("--t_")] == ["--t_cfg", "--t_weights"]
     assert [word for word in tuned if word.startswith("--t_")] == []
     lines = done.stdout.splitlines()
@@ -141,7 +141,7 @@ def test_a_result_that_is_gone_or_changed_is_made_again(folder):
     (folder / "out" / "prune" / "last.weights").unlink()
     assert steps_of(quickstart(folder)[1]) == ["prune"], "the same came out, so that nothing behind it is out of date"
     (folder / "out" / "baseline" / "last.weights").write_text("another network")
-    assert steps_of(quickstart(folder)[1]) == ["compressed", "sparse", "with-teacher", "report"]
+    assert steps_of(quickstart(folder)[1]) == ["compressed", "sparse", "report"]
     (folder / "out" / "shapes" / "train.txt").write_text("b.png\n")
     assert "baseline" in steps_of(quickstart(folder)[1]), "other images"
 
