@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -200,3 +201,12 @@ def test_weights_that_are_shared_by_a_layer_that_shares_them_belong_to_the_first
 def test_anchors_beyond_num_are_ignored_and_missing_ones_are_half_a_pixel():
     network = parse_network(NET + yolo().replace("1,2,3,4", "1,2,"))
     assert network.heads[0].options.anchors == ((1.0, 2.0), (0.5, 0.5))
+
+
+def test_what_layers_need_is_all_they_read_directly_or_not():
+    network = read_network(Path(__file__).resolve().parents[2] / "cfg" / "yolov3-tiny.cfg")
+    first, second = (head.index for head in network.heads)
+    assert network.needed_by(0) == {0}
+    assert network.needed_by(first) == set(range(first + 1))
+    assert network.needed_by(second) == set(range(second + 1)) - {first - 2, first - 1, first}, "the first head's own layers"
+    assert network.needed_by(first, second) == set(range(second + 1))

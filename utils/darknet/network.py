@@ -144,6 +144,16 @@ class Network:
         """The layers that read layer `index`."""
         return self._readers[index]
 
+    def needed_by(self, *indices: int) -> set[int]:
+        """These layers and all that they read, directly or not."""
+        waiting, found = list(indices), set()
+        while waiting:
+            index = waiting.pop()
+            if index != IMAGE and index not in found:
+                found.add(index)
+                waiting += self.layers[index].inputs
+        return found
+
     @cached_property
     def fingerprint(self) -> str:
         """A SHA-256 of what the network computes; comments, spelling, input size and training options leave it alone."""

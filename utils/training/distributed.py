@@ -16,7 +16,6 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from models import Darknet
-from utils.darknet import IMAGE
 from utils.errors import OptionError
 
 _logger = logging.getLogger(__name__)
@@ -121,13 +120,7 @@ class Processes:
 def has_idle_parameters(model: Darknet) -> bool:
     """Whether some parameter that learns is in no layer that a head needs (a classifier's last layer, if there are none)."""
     network = model.network
-    waiting = [head.index for head in network.heads] or [len(network.layers) - 1]
-    needed: set[int] = set()
-    while waiting:
-        index = waiting.pop()
-        if index != IMAGE and index not in needed:
-            needed.add(index)
-            waiting += network.layers[index].inputs
+    needed = network.needed_by(*([head.index for head in network.heads] or [len(network.layers) - 1]))
     used = {id(parameter) for index in needed for parameter in model.layers[index].parameters()}
     return any(parameter.requires_grad and id(parameter) not in used for parameter in model.parameters())
 

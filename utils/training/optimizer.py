@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from models import Darknet
-from utils.darknet import IMAGE, Network, head_convolutions
+from utils.darknet import Network, head_convolutions
 from utils.errors import OptionError
 from utils.layers import ConvolutionalLayer
 from utils.layers.plain import ConnectedLayer
@@ -121,20 +121,9 @@ def _freeze(model: Darknet, layers: tuple[int, ...]) -> tuple[int, ...]:
 def _backbone(network: Network) -> tuple[int, ...]:
     common = set(range(len(network.layers)))
     for head in network.heads:
-        common &= _needed_by(network, head.index)
+        common &= network.needed_by(head.index)
     common -= {*head_convolutions(network), *(head.index for head in network.heads)}
     larger = [layer.index for layer in network.layers
               if layer.kind in ("upsample", "reorg", "reorg3d") and layer.shape.height > layer.input_shapes[0].height]
     end = min(larger, default=len(network.layers))
     return tuple(sorted(index for index in common if index < end))
-
-
-def _needed_by(network: Network, index: int) -> set[int]:
-    """The layer and all that it reads, directly or not."""
-    waiting, found = [index], set()
-    while waiting:
-        layer = waiting.pop()
-        if layer != IMAGE and layer not in found:
-            found.add(layer)
-            waiting += network.layers[layer].inputs
-    return found

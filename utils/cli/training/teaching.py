@@ -76,21 +76,10 @@ def _schedule(args: argparse.Namespace, curve: Curve | None) -> WeightSchedule:
 def _check_something_learns(model: Darknet, pairs: Sequence[LayerPair]) -> None:
     """OptionError where a map that is compared comes from frozen layers only, so that nothing could come of it."""
     for pair in pairs:
-        if not any(parameter.requires_grad for index in _needed_by(model.network, pair.student)
+        if not any(parameter.requires_grad for index in model.network.needed_by(pair.student)
                    for parameter in model.layers[index].parameters()):
             raise OptionError("--distill", f"layer {pair.student} of the student and all before it are frozen, so its map cannot "
                               "become more like the teacher's", "freeze fewer layers, or compare heads: --distill detection")
-
-
-def _needed_by(network: Network, index: int) -> set[int]:
-    """The layer and all that it reads, directly or not."""
-    waiting, found = [index], set()
-    while waiting:
-        layer = waiting.pop()
-        if layer >= 0 and layer not in found:
-            found.add(layer)
-            waiting += network.layers[layer].inputs
-    return found
 
 
 def _weights(args: argparse.Namespace) -> dict[MethodName, float]:
