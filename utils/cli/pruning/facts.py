@@ -11,7 +11,7 @@ from utils.cli.pruning.cutting import CutPair, Cutting
 from utils.cli.pruning.sweep import Sweep, sweep_facts
 
 if TYPE_CHECKING:
-    from utils.cli.pruning.writing import PrunedPair
+    from utils.cli.pruning.pruned_pair import PrunedPair
     from utils.deploy import Latency
     from utils.detection import Metrics
     from utils.pruning import Plan, PruningSummary

@@ -9,7 +9,7 @@ import numpy as np
 
 from utils.atomic import write_text
 from utils.cli.pruning.measuring import Validation
-from utils.cli.pruning.writing import PrunedPair
+from utils.cli.pruning.pruned_pair import PrunedPair
 from utils.reports import draw_pruning, plain, pruning_page, side_by_side
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from utils.cli.pruning.facts import costs, reached_shares
+from utils.cli.pruning.pruned_pair import PrunedPair
 from utils.cli.pruning.sweep import Sweep, sweep_facts
-from utils.cli.pruning.writing import PrunedPair
 
 if TYPE_CHECKING:
     from utils.cli.pruning.cutting import CutPair, Cutting

@@ -5,39 +5,21 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.atomic import made_folder, staged_files, write_text
 from utils.cli.pruning.cutting import CutPair, Cutting
 from utils.cli.pruning.measuring import Files, Validation, latency_of, verify
+from utils.cli.pruning.pruned_pair import PrunedPair
 from utils.cli.pruning.staging import Outputs, final_names, renamed
 from utils.cli.pruning.sweep import Sweep, write_pair
 
 if TYPE_CHECKING:
-    from utils.deploy import Latency, VerificationReport
-    from utils.detection import Metrics
+    from utils.deploy import VerificationReport
     from utils.pruning import Plan, PruningSummary
     from utils.training import EvaluationResult
-
-
-@dataclass(frozen=True)
-class PrunedPair:
-    """Where the new pair and its reports lie, and what the network before and after it measures."""
-
-    outputs: Outputs
-    plan: Plan
-    summary: PruningSummary
-    evaluations: tuple[EvaluationResult, EvaluationResult] | None
-    latency: tuple[Latency, Latency]
-    verification: VerificationReport | None
-    sweep: Sweep | None
-
-    @property
-    def metrics(self) -> tuple[Metrics, Metrics] | None:
-        """All figures of both; None without --data."""
-        return (self.evaluations[0].metrics, self.evaluations[1].metrics) if self.evaluations else None
 
 
 def write_measured(args: argparse.Namespace, plan: Plan, cutting: Cutting, after: CutPair,

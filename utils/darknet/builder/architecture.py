@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from utils.darknet.builder.writer import CfgWriter
-
-AnchorSizes = tuple[tuple[float, float], ...]
+from utils.darknet.builder.writer import AnchorSizes, CfgWriter
 
 # k-means of the COCO boxes, (width, height) in pixels of the network's input, smallest first.
 ANCHORS_416: AnchorSizes = ((10, 13), (16, 30), (33, 23), (30, 61), (62, 45), (59, 119), (116, 90), (156, 198),

@@ -6,9 +6,9 @@ import difflib
 import math
 from collections.abc import Sequence
 
-from utils.darknet.builder.architecture import AnchorSizes, Architecture, Training
+from utils.darknet.builder.architecture import Architecture, Training
 from utils.darknet.builder.table import ARCHITECTURES
-from utils.darknet.builder.writer import CfgWriter, Settings
+from utils.darknet.builder.writer import AnchorSizes, CfgWriter, Settings
 from utils.errors import OptionError
 
 COCO_CLASSES = 80

@@ -6,8 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from utils.darknet.builder.architecture import AnchorSizes
-
+AnchorSizes = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class Settings:
