@@ -109,7 +109,8 @@ class Trainer:
     def __init__(self, model: Darknet, batches: TrainingBatches, loss: DetectionLoss, options: TrainingOptions, *,
                  optimizer: torch.optim.Optimizer, learning_rate: LearningRate, precision: Precision,
                  processes: Processes, ema: ModelEma | None = None, sparsity: Sparsity | None = None,
-                 distillation: Distillation | None = None, frozen: Sequence[int] = (), sync_bn: bool = False, evaluate: Evaluate | None = None) -> None:
+                 distillation: Distillation | None = None, frozen: Sequence[int] = (), sync_bn: bool = False,
+                 evaluate: Evaluate | None = None) -> None:
         self.model, self.batches, self.loss, self.options = model, batches, loss, options
         self.optimizer, self.learning_rate, self.precision = optimizer, learning_rate, precision
         self.processes, self.ema, self.sparsity, self.frozen = processes, ema, sparsity, tuple(frozen)
