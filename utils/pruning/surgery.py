@@ -11,7 +11,7 @@ from utils.darknet import Fixed, Fresh, Layer, Network, Same, Weights, check_arr
 from utils.pruning.adders import WithAdders, blocks_behind, with_adders
 from utils.pruning.blocks import stand_ins
 from utils.pruning.carriers import CARRIER_BETA, carriers
-from utils.pruning.constants import depthwise_shift, pads
+from utils.pruning.constants import depthwise_shift, own_shift, pads
 from utils.pruning.groups import ChannelGroups, channel_groups
 from utils.pruning.offset import Fold, FoldName, Means, Offset, offset_of_classes
 from utils.pruning.plan import Plan
@@ -51,7 +51,10 @@ def cut_out(cut: CarriedOut) -> tuple[Network, Weights]:
         if layer.index in removed:
             continue
         flags = _Cut.of(layer, cut.groups, cut.kept | cut.blank)
-        folded = _folded(layer, arrays, cut.folds.get(layer.index), _Cut.of(layer, cut.groups, cut.blank))
+        blank = _Cut.of(layer, cut.groups, cut.blank)
+        folded = _folded(layer, arrays, cut.folds.get(layer.index), blank)
+        if blank.out.any() and layer.kind == "convolutional":
+            folded = silenced(folded, blank.out, cut.constant_shift(layer))
         layers.append(_cut_arrays(layer, folded, flags))
     smaller = _cut_network(cut.network, cut.groups, cut.kept | cut.blank, cut.blocks)
     result = Weights(replace(cut.weights.header, seen=0), tuple(layers), len(layers))
@@ -84,10 +87,10 @@ class CarriedOut:
     """A plan worked out for a network: what stays, what stays as a constant, and what is folded.
 
     network, weights: those given, or with adders in the place of blocks, and with spare channels where a carrier needs
-    room. kept, blank: bool per class of `groups`. blocks: the [shortcut]s whose blocks go without an adder. offset: as
-    found; folds: as carried out, with carriers. origins: for each layer its index in the network that was given, for an adder
-    that of the [shortcut] whose place it takes; adders: these. spares: per layer a bool for each channel, whether it is a
-    spare one; None where there is none.
+    room. kept, blank, own: bool per class of `groups`, own being those of the blank that keep the constant they had. blocks:
+    the [shortcut]s whose blocks go without an adder. offset: as found; folds: as carried out, with carriers. origins: for each
+    layer its index in the network that was given, for an adder that of the [shortcut] whose place it takes; adders: these.
+    spares: per layer a bool for each channel, whether it is a spare one; None where there is none.
     """
 
     network: Network
@@ -95,12 +98,20 @@ class CarriedOut:
     groups: ChannelGroups
     kept: np.ndarray
     blank: np.ndarray
+    own: np.ndarray
     blocks: tuple[int, ...]
     folds: Mapping[int, Fold]
     offset: Offset
     origins: tuple[int, ...]
     adders: tuple[int, ...] = ()
     spares: Sequence[np.ndarray] | None = None
+
+    def constant_shift(self, layer: Layer) -> np.ndarray:
+        """What a convolution's channels have before the activation if they stay as constants, (filters,)."""
+        arrays = self.weights.layers[layer.index]
+        depthwise = isinstance(layer.rule, Same)
+        own = depthwise_shift(layer, self.offset.read_by(layer), arrays) if depthwise else own_shift(layer, arrays)
+        return np.where(self.own[self.groups.vectors[layer.index]], own, CARRIER_BETA)
 
     @property
     def approximate_layers(self) -> tuple[int, ...]:
@@ -120,7 +131,8 @@ def carried_out(network: Network, weights: Weights, plan: Plan, fold: FoldName =
         offset = offset_of_classes(given.network, given.weights, given.groups, given.kept, given.blocks, fold,
                                    given.means(means or {}))
         if fold not in ("exact", "exact-mean"):
-            return CarriedOut(network, weights, groups, kept, np.zeros_like(kept), plan.blocks, offset.folds, offset,
+            nothing = np.zeros_like(kept)
+            return CarriedOut(network, weights, groups, kept, nothing, nothing, plan.blocks, offset.folds, offset,
                               given.origins)
         found = _with_carriers(given, offset, fold, means or {}, int(plan.parameters.get("round_to") or 1))
         blocks = blocks_behind(given, offset, replace(found.offset, folds=found.folds).approximate_layers)
@@ -130,16 +142,17 @@ def carried_out(network: Network, weights: Weights, plan: Plan, fold: FoldName =
 
 
 def _with_carriers(given: WithAdders, offset: Offset, fold: FoldName, means: Means, round_to: int) -> CarriedOut:
-    """Carriers where there is one to be had, in spare channels where no channel that goes can be one."""
+    """Carriers where there is one to be had, in spare channels where no channel that goes can be one; else own constants."""
     network, weights, groups, kept, blocks = given.network, given.weights, given.groups, given.kept, given.blocks
     found = carriers(network, weights, groups, kept, blocks, offset, round_to)
     wider = with_spare_channels(network, weights, groups, kept, found.unserved) if found.unserved else None
     if wider is not None:
         network, weights, groups, kept = wider.network, wider.weights, wider.groups, wider.kept
         offset = offset_of_classes(network, weights, groups, kept, blocks, fold, wider.means(given.means(means)))
-        found = carriers(network, weights, groups, kept, blocks, offset, round_to)
-    return CarriedOut(network, weights, groups, kept, found.blank, blocks, found.folds, offset, given.origins, given.adders,
-                      wider.spares if wider else None)
+    if found.unserved:
+        found = carriers(network, weights, groups, kept, blocks, offset, round_to, own_constants=fold == "exact")
+    return CarriedOut(network, weights, groups, kept, found.blank, found.own, blocks, found.folds, offset, given.origins,
+                      given.adders, wider.spares if wider else None)
 
 
 def masked_weights(network: Network, weights: Weights, plan: Plan) -> Weights:
@@ -210,7 +223,7 @@ def _options(layer: Layer, cut: _Cut) -> dict[str, str]:
 
 
 def _folded(layer: Layer, arrays: Arrays, fold: Fold | None, blank: _Cut) -> Arrays:
-    """Arrays of full width with the fold in them, and with what carriers need: constants out, columns in."""
+    """Arrays of full width with the fold in them, and with the columns that carriers need."""
     if layer.kind != "convolutional" or not arrays:
         return arrays
     folded = dict(arrays)
@@ -219,8 +232,6 @@ def _folded(layer: Layer, arrays: Arrays, fold: Fold | None, blank: _Cut) -> Arr
         folded[name] = (arrays[name].astype(np.float64) + sign * fold.offset).astype(np.float32)
     if blank.read.any() and isinstance(layer.rule, Fresh):
         folded["weight"] = _with_columns(layer, arrays["weight"], fold, blank.read)
-    if blank.out.any():
-        folded = silenced(folded, blank.out, CARRIER_BETA)
     return folded
 
 
