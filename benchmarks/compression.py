@@ -5,8 +5,9 @@
     python benchmarks/compression.py ... --fine-tune 2 --train-args "--batch-size 4 --accumulate 1 --adam --lr0 0.0005"
 
 Prints a Markdown table, a row per network and target: mAP@0.5 / mAP@0.5:0.95 of channels chosen by gamma and folded, as the
-ancestors do; of those chosen by dependence and folded, with batch norms measured anew, reconstructed in one cut, in rounds, and
-fine-tuned. With --seeds the images are drawn anew for each, and mean and largest distance from it are printed.
+ancestors do; of those chosen by dependence and folded, with batch norms measured anew, reconstructed in one cut, in rounds; and
+in a second row for each target all of them after fine-tuning. With --seeds the images are drawn anew for each, training has
+another seed, too, and mean and largest distance from it are printed.
 """
 
 from __future__ import annotations
@@ -33,8 +34,7 @@ from utils.cli.device import prepare_process
 from utils.cli.validation import validation_set
 from utils.darknet import Network, Weights, read_network, read_weights, write_cfg, write_weights
 from utils.datasets import DetectionDataset
-from utils.pruning import Plan, apply_plan, plan_within
-from utils.pruning.orders import step_order
+from utils.pruning import Plan, apply_plan
 from utils.training import (
     Compressor,
     HeadDecoder,
@@ -42,6 +42,7 @@ from utils.training import (
     Sampling,
     activation_statistics,
     evaluate_engine,
+    plan_by,
     recalibrated,
     reconstructed,
     schedule,
@@ -69,7 +70,7 @@ def main() -> int:
     args = parser.parse_args()
     args.letterbox, args.engine, args.quiet = "auto", "torch", True
     args.threads = prepare_process(threads=args.threads, seed=0)
-    titles = [*args.ways, *(["fine-tuned"] if args.fine_tune else []), *(_ENGINES if args.latency else ())]
+    titles = [*args.ways, *(_ENGINES if args.latency else ())]
     print("| network | target | parameters | GFLOPs |", " | ".join(titles), "|")
     print("|---|" + "---|" * (len(titles) + 3), flush=True)
     for word in args.pair:
@@ -82,23 +83,27 @@ def main() -> int:
 
 def _rows(name: str, pair: Pair, args: argparse.Namespace) -> None:
     dataset = validation_set(args.data, HeadDecoder(pair[0]).classes)
-    empty = [""] * (len(args.ways) + bool(args.fine_tune))
+    empty = [""] * len(args.ways)
     times = [f" {fastest_ms(*pair, engine, args.threads):.1f} ms" for engine in _ENGINES] if args.latency else []
     print(f"| {name} | uncut: {_shown([_map(pair, dataset)])} {_cost(pair[0])}", " | ".join([*empty, *times]), "|", flush=True)
     targets = [args.target] if args.target else [[Target("params", 1 / times, True)] for times in args.times]
     for asked in targets:
         scores: dict[str, list[tuple[float, float]]] = {way: [] for way in args.ways}
+        tuned: dict[str, list[tuple[float, float]]] = {way: [] for way in args.ways}
         for seed in range(args.seeds):
             images = read_calibration_images(argparse.Namespace(**{**vars(args), "seed": seed}), pair[0]).images
             for way in args.ways:
                 smaller = _made(way, pair, asked, images, seed, args)
                 scores[way].append(_map(smaller, dataset))
+                if args.fine_tune:
+                    tuned[way].append(_map(_fine_tuned(smaller, seed, args), dataset))
         cells = [_shown(scores[way]) for way in args.ways]
-        if args.fine_tune:
-            cells.append(_shown([_map(_fine_tuned(smaller, args), dataset)]))
         if args.latency:
             cells += [f"{fastest_ms(*pair, engine, args.threads) / fastest_ms(*smaller, engine, args.threads):.2f}x" for engine in _ENGINES]
         print(f"| {name} | {' '.join(map(str, asked))} {_cost(smaller[0])}", " | ".join(cells), "|", flush=True)
+        if args.fine_tune:
+            cells = [_shown(tuned[way]) for way in args.ways]
+            print(f"| {name} | the same, {args.fine_tune} epochs of fine-tuning {_cost(smaller[0])}", " | ".join(cells), "|", flush=True)
 
 
 def _made(way: str, pair: Pair, asked: Sequence[Target], images: np.ndarray, seed: int, args: argparse.Namespace) -> Pair:
@@ -124,8 +129,7 @@ def _made(way: str, pair: Pair, asked: Sequence[Target], images: np.ndarray, see
 def _plan(criterion: str, pair: Pair, budget: Budget, images: np.ndarray, seed: int) -> Plan:
     batches = (images[start:start + 8] for start in range(0, len(images), 8))
     statistics = activation_statistics(*pair, batches, images=len(images), seed=seed)
-    order = step_order(criterion, *pair, statistics, budget.units(pair[0]))
-    return plan_within(pair[0], order, budget.limits, "compress", {"criterion": criterion, "round_to": 1})
+    return plan_by(criterion, *pair, statistics, budget.limits, budget.units(pair[0]), {"criterion": criterion, "round_to": 1})
 
 
 def _map(pair: Pair, dataset: DetectionDataset) -> tuple[float, float]:
@@ -133,14 +137,14 @@ def _map(pair: Pair, dataset: DetectionDataset) -> tuple[float, float]:
     return metrics.map50_coco, metrics.map
 
 
-def _fine_tuned(pair: Pair, args: argparse.Namespace) -> Pair:
+def _fine_tuned(pair: Pair, seed: int, args: argparse.Namespace) -> Pair:
     """After training with the project's own command."""
     with tempfile.TemporaryDirectory() as folder:
         cfg, start = Path(folder, "cut.cfg"), Path(folder, "cut.weights")
         write_cfg(cfg, pair[0])
         write_weights(start, *pair)
         subprocess.run([sys.executable, ROOT / "train.py", "--cfg", cfg, "--weights", start, "--data", args.data, "--epochs",
-                        str(args.fine_tune), "--out", Path(folder, "tuned"), "--nosave", "--notest", "-q", "--threads",
+                        str(args.fine_tune), "--seed", str(seed), "--out", Path(folder, "tuned"), "--nosave", "--notest", "-q", "--threads",
                         str(args.threads), *shlex.split(args.train_args)], check=True, stdout=subprocess.DEVNULL)
         return pair[0], read_weights(Path(folder, "tuned", "last.weights"), pair[0])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from tests.pruning.test_groups import conv
 from utils.darknet import Network
 from utils.errors import TargetError
 from utils.pruning import channel_groups, residual_blocks
-from utils.pruning.budget import Limit, _rounded_up, plan_after, plan_within
+from utils.pruning.budget import Limit, _rounded_up, balanced_plan, plan_after, plan_within
+from utils.pruning.class_costs import class_costs
 from utils.pruning.elimination import Step
 from utils.pruning.surgery import planned_network
 
@@ -104,3 +106,43 @@ def test_all_of_several_limits_count():
     together = planned_network(network, plan_within(network, order, [loose, tight], "compress", {}))
     assert together == planned_network(network, plan_within(network, order, [tight], "compress", {}))
     assert together.parameters < 0.6 * network.parameters
+
+
+def by_savings(network: Network, worth: np.ndarray) -> Callable[[Sequence[float]], list[Step]]:
+    """Orders that take first what is worth least per weighted saving."""
+    groups = channel_groups(network)
+    everything = np.ones(groups.count, dtype=bool)
+    saved = [class_costs(network, groups, everything, unit) / of
+             for unit, of in (("parameters", network.parameters), ("macs", network.macs))]
+    removable = np.flatnonzero(~groups.fixed)
+
+    def order(balance: Sequence[float]) -> list[Step]:
+        total = sum(weight * saving for weight, saving in zip(balance, saved, strict=True))
+        return [Step(class_id=int(c)) for c in removable[np.argsort(worth[removable] / total[removable], kind="stable")]]
+
+    return order
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_several_limits_are_met_at_once_where_an_order_of_one_balance_overshoots(seed):
+    """Early layers have the multiply-adds and late ones the parameters, so what saves both has to be mixed."""
+    network = small_network(conv(32, 3) + conv(48, 3) + "[maxpool]; size=2; stride=2\n" + conv(64, 3) + conv(96, 3) + conv(80, 3))
+    groups = channel_groups(network)
+    worth = np.random.default_rng(seed).uniform(0.01, 1, groups.count)
+    order = by_savings(network, worth)
+    limits = [parameters(0.24 * network.parameters), macs(0.2 * network.macs)]
+    plans = [plan_within(network, order((1.0, 1.0)), limits, "compress", {}),
+             balanced_plan(network, order, limits, "compress", {})]
+    slack = [1 - min(limit.excess(planned_network(network, plan)) for limit in limits) for plan in plans]
+    assert slack[1] < 0.6 * slack[0]
+    assert all(limit.excess(planned_network(network, plans[1])) <= 1 for limit in limits)
+
+
+def test_a_limit_that_costs_nothing_leaves_the_order_to_the_others():
+    network = small_network(conv(16, 3) + conv(24, 3) + "[maxpool]; size=2; stride=2\n" + conv(32, 3) + conv(48, 3))
+    order = by_savings(network, np.random.default_rng(0).uniform(0.01, 1, channel_groups(network).count))
+    tight, loose = parameters(0.4 * network.parameters), macs(0.99 * network.macs)
+    alone = planned_network(network, plan_within(network, order((1.0, 0.0)), [tight], "compress", {}))
+    both = planned_network(network, balanced_plan(network, order, [tight, loose], "compress", {}))
+    assert both.macs >= 0.97 * alone.macs
+    assert tight.excess(both) <= 1

@@ -1,4 +1,7 @@
-"""Budgets: as few steps of an order as bring a network within its limits, after ties, multiples and floors."""
+"""Budgets: as few steps of an order as bring a network within its limits, after ties, multiples and floors.
+
+With several limits the order itself is chosen so that all are met at once.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,10 @@ from utils.pruning.groups import ChannelGroups, channel_groups
 from utils.pruning.plan import Parameter, Plan
 from utils.pruning.selection import plan_of
 from utils.pruning.surgery import planned_network
+
+_BALANCINGS = 5  # orders that are tried at most
+_SHARPNESS = 6   # to this power is a limit's weight multiplied with how near it was come to
+_NEAR = 0.99    # what is near enough
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,32 @@ def plan_within(network: Network, order: Sequence[Step], limits: Sequence[Limit]
         middle = (low + high) // 2
         low, high = (low, middle) if meets(middle) else (middle, high)
     return plan(high)
+
+
+def balanced_plan(network: Network, order: Callable[[Sequence[float]], Sequence[Step]], limits: Sequence[Limit], strategy: str,
+                  parameters: Mapping[str, Parameter], *, round_to: int = 1) -> Plan:
+    """The plan that meets all limits and falls below none of them for nothing.
+
+    An order is as good as the balance of what its steps save: where one limit is met long before another, its saving gets
+    less weight and the other's more, as Lagrange multipliers do, until both are met at once or the first costs nothing.
+
+    Args:
+        order: what can go, in the order for these weights of the limits' savings, one per limit.
+
+    Raises:
+        TargetError: as `plan_within`.
+    """
+    weights = np.ones(len(limits))
+    plans: list[tuple[float, Plan]] = []
+    while len(plans) < _BALANCINGS:
+        plan = plan_within(network, order(weights.tolist()), limits, strategy, parameters, round_to=round_to)
+        smaller = planned_network(network, plan)
+        excess = np.array([limit.excess(smaller) for limit in limits])
+        plans.append((float(excess.prod()), plan))
+        if excess.min() > _NEAR or (len(plans) > 1 and plan == plans[-2][1]):
+            break
+        weights *= excess ** _SHARPNESS
+    return max(plans, key=lambda one: one[0])[1]
 
 
 def _rounded_up(number: float) -> str:

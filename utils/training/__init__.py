@@ -3,7 +3,7 @@
 from utils.training.activation_statistics import activation_statistics
 from utils.training.agreement import agreement, detections_as_labels
 from utils.training.channel_means import channel_means
-from utils.training.compression import Compressor, Gradients, Round, schedule
+from utils.training.compression import Compressor, Gradients, Round, plan_by, schedule
 from utils.training.decoding import HeadDecoder, Selection
 from utils.training.detector import Detector
 from utils.training.evaluation import EVALUATION, EvaluationResult, evaluate_engine
@@ -29,6 +29,7 @@ __all__ = [
     "channel_means",
     "detections_as_labels",
     "evaluate_engine",
+    "plan_by",
     "recalibrated",
     "reconstructed",
     "schedule",

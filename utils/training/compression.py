@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from utils.darknet import Network, Weights
 from utils.pruning import Plan, apply_plan, channel_groups, keep_everything, residual_blocks
-from utils.pruning.budget import Limit, plan_within
+from utils.pruning.budget import Limit, balanced_plan, plan_within
 from utils.pruning.composition import composed
 from utils.pruning.elimination import Step
 from utils.pruning.orders import AUTOMATIC, Scores, Units, step_order
 from utils.pruning.plan import Parameter
+from utils.pruning.statistics import ActivationStatistics
 from utils.training.activation_statistics import activation_statistics
 from utils.training.reconstruction import Sampling, reconstructed
 
@@ -80,7 +81,7 @@ class Compressor:
         """The next round: what meets all limits with as few cuts as possible.
 
         Args:
-            units: what is to be saved, each with its weight.
+            units: what is to be saved, each with the weight to begin with; one per limit.
             advance: called with 1 after each layer; `layers` times in all.
 
         Raises:
@@ -93,10 +94,9 @@ class Compressor:
         taylor = self.gradients(current.network, current.weights) if self.gradients else None
         found = []
         for name in names:
-            order = step_order(name, current.network, current.weights, statistics, units, blocks=self.blocks,
-                               taylor=taylor)
             parameters: dict[str, Parameter] = {"target": self.target, "criterion": name, "round_to": self.round_to}
-            step = plan_within(current.network, order, limits, "compress", parameters, round_to=self.round_to)
+            step = plan_by(name, current.network, current.weights, statistics, limits, units, parameters, blocks=self.blocks,
+                           taylor=taylor)
             plan = composed(self.network, current.plan, step)
             repaired = reconstructed(self.network, self.weights, plan, self.images, device=self.device,
                                      start=apply_plan(current.network, current.weights, step, "beta"),
@@ -109,6 +109,24 @@ class Compressor:
         """How often `cut` calls `advance`."""
         tries = len(AUTOMATIC) if self.criterion == "auto" and not current.criterion else 1
         return tries * len(self.network.layers)
+
+
+def plan_by(criterion: str, network: Network, weights: Weights, statistics: ActivationStatistics, limits: Sequence[Limit],
+            units: Units, parameters: Mapping[str, Parameter], *, blocks: bool = True, taylor: Scores | None = None) -> Plan:
+    """What has to go for all limits to be met, chosen by one criterion.
+
+    Args:
+        criterion, statistics, blocks, taylor: as for `step_order`. units: one per limit, with the weights to begin with.
+        parameters: of the plan; widths are multiples of its "round_to".
+
+    Raises:
+        TargetError, PlanError: as `plan_within` and `step_order`.
+    """
+    def order(balance: Sequence[float]) -> Sequence[Step]:
+        weighted = [(unit, weight * share) for (unit, weight), share in zip(units, balance, strict=True)]
+        return step_order(criterion, network, weights, statistics, weighted, blocks=blocks, taylor=taylor)
+
+    return balanced_plan(network, order, limits, "compress", parameters, round_to=int(parameters.get("round_to") or 1))
 
 
 def schedule(network: Network, limits: Sequence[Limit], rounds: int | None) -> list[tuple[Limit, ...]]:
