@@ -106,6 +106,30 @@ def test_a_damaged_answer_is_computed_anew(tmp_path):
     assert all(cache(tmp_path).get(picture) is not None for picture in given)
 
 
+def test_an_answer_that_another_process_is_writing_is_not_there_yet_and_both_may_write_it(tmp_path, monkeypatch):
+    """Two processes that meet one picture at once: what a reader sees is whole or nothing, at every moment."""
+    picture, answer = pictures(1)[0], [torch.randn(2, 3), torch.randn(4)]
+    first, second, save = cache(tmp_path), cache(tmp_path), torch.save
+    seen = []
+
+    def meanwhile(parts, file):
+        file.write(b"the beginning")
+        file.flush()
+        monkeypatch.setattr(torch, "save", save)
+        seen.append([*tmp_path.rglob("*.pt")] or second.get(picture))
+        second.put(picture, answer)
+        seen.append(second.get(picture))
+        file.seek(0)
+        save(parts, file)
+
+    monkeypatch.setattr(torch, "save", meanwhile)
+    first.put(picture, answer)
+    assert seen[0] is None
+    for found in (seen[1], first.get(picture), second.get(picture)):
+        assert all(torch.equal(one, other) for one, other in zip(found, answer, strict=True))
+    assert len(list(tmp_path.rglob("*.pt"))) == len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+
+
 def test_a_folder_that_cannot_be(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="--cache-teacher"):

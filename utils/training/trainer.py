@@ -159,14 +159,19 @@ class Trainer:
             for batch in self.batches.epoch(self.progress.epoch, self.progress.batch):
                 yield self._train(batch)
                 if self._at_step(batch.number) and self.processes.any(self._stop_asked):
-                    yield Interrupted(self.progress.epoch, self.progress.batch)
+                    yield self._interrupted()
                     return
             seconds = time.perf_counter() - started
             try:
                 yield self._end_of_epoch(seconds, self.progress.losses.count - done_before)
             except StopEvaluation:
-                yield Interrupted(self.progress.epoch, self.progress.batch)
+                yield self._interrupted()
                 return
+
+    def _interrupted(self) -> Interrupted:
+        """The epoch's sums become the mean over processes: one state is saved, and all go on from it."""
+        self.progress.losses.sums = self.processes.mean(self.progress.losses.sums)
+        return Interrupted(self.progress.epoch, self.progress.batch)
 
     # -- one batch ----------------------------------------------------------------------------------------------------
 

@@ -167,6 +167,22 @@ def test_two_processes_whose_adaptors_rest_in_some_epochs(taught):
     assert all(np.isfinite(array).all() for arrays in both for array in arrays.values())
 
 
+def test_two_processes_with_a_cached_teacher_go_on_as_if_nothing_had_happened(taught):
+    """19 pictures for two: one is seen by both, and each answer is kept once. Only the main process gets the Ctrl-C."""
+    def words(out: str) -> list[str]:
+        return [*COMMON, "--epochs", "2", "--batch-size", "4", "--accumulate", "1", "--out", out, *TEACHER,
+                "--distill", "detection,mgd,cwd", "--cache-teacher", f"answers of {out}"]
+
+    two(words("whole"), words("cut"), ["--resume", "cut/last.pt", "--threads", "1", "--workers", "0", "--tensorboard", "off",
+                                       "--device", "cpu"], interrupted_at=(None, (1, 0)))
+    assert_same(taught, "cut", "whole")
+    assert torch.load("cut/last.pt", weights_only=True)["training"]["distillation"]["adaptors"]
+    for run in ("whole", "cut"):
+        kept = [path for path in Path(f"answers of {run}").rglob("*") if path.is_file()]
+        assert len(kept) == 19
+        assert all(path.suffix == ".pt" for path in kept), "nothing half-written"
+
+
 # -- what a user may get wrong ----------------------------------------------------------------------------------------
 
 def other_teacher(*changes: str) -> None:

@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import textwrap
-from contextlib import nullcontext
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -25,22 +26,43 @@ COMMON = ["--cfg", "tiny.cfg", "--data", "set/demo.data", "--threads", "1", "--w
           "--device", "cpu", "--no-augment", "--lr0", "0.02", "--no-ema"]
 
 
-def two(words: list[str]) -> list[tuple[str, str]]:
-    """What two processes, started as torchrun starts them, say on stdout and stderr. Pictures are not drawn."""
+def two(*commands: list[str], interrupted_at: Sequence[tuple[int, int] | None] = ()) -> list[tuple[str, str]]:
+    """What two processes, started as torchrun starts them, say on stdout and stderr. Pictures are not drawn.
+
+    Several commands are run one after the other in the same two processes, each when the main process is done with the
+    one before. interrupted_at: for each the (epoch, batch) behind which the main process, and only that, gets a Ctrl-C;
+    None or nothing: it ends by itself.
+    """
+    stops = [*interrupted_at, *[None] * (len(commands) - len(interrupted_at))]
+    plan = [(words, stop, port) for words, stop, port in zip(commands, stops, free_ports(len(commands)), strict=True)]
     script = textwrap.dedent(f"""
-        import sys
+        import os, pathlib, signal, sys, time
         sys.path.insert(0, {str(ROOT)!r})
         import utils.cli.training.watch as watch
         import train
         watch.draw_curves = watch.draw_gamma_history = watch.draw_layer_gammas = watch.write_png = lambda *_: None
-        raise SystemExit(train.main({words!r}))
+        show = watch.Watch.show
+        def stopping(self, event):
+            show(self, event)
+            if type(event).__name__ == "BatchReport" and (event.epoch, event.batch) == stop:
+                os.kill(os.getpid(), signal.SIGINT)
+        watch.Watch.show = stopping
+        for words, stop, port in {plan!r}:
+            os.environ["MASTER_PORT"] = str(port)
+            try:
+                code = train.main(words)
+            finally:
+                done = pathlib.Path(f"done with {{port}}")
+                if os.environ["RANK"] == "0":
+                    done.touch()
+            while not done.exists():
+                time.sleep(0.01)
+            if code != (130 if stop else 0):
+                raise SystemExit(code or "was not interrupted")
         """)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     running = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                 env={**os.environ, "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-                                     "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)})
+                                     "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"})
                for rank in range(2)]
     try:
         said = [process.communicate(timeout=120) for process in running]
@@ -49,6 +71,15 @@ def two(words: list[str]) -> list[tuple[str, str]]:
             process.kill()
     assert [process.returncode for process in running] == [0, 0], said
     return said
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, all different."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
 
 
 def gammas(run: str) -> np.ndarray:
