@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.distillation.networks import HEAD_MAPS, network
-from utils.darknet import initial_weights, parse_network
-from utils.distillation import LayerPair, surviving_channels
+from utils.darknet import initial_weights, parse_network, with_classes
+from utils.distillation import DOUBTFUL, LayerPair, resemblance, surviving_channels
 from utils.errors import PlanError
-from utils.pruning import apply_plan, layer_channel_plan, layer_plan, slim_plan
+from utils.pruning import Keep, Plan, apply_plan, layer_channel_plan, layer_plan, slim_plan
 
 BLOCKS = """[net]
 width=32
@@ -110,3 +110,59 @@ def test_a_student_that_the_plan_did_not_make():
     weights = with_gammas(teacher)
     with pytest.raises(PlanError, match="layer 2 has 20 channels, and the plan leaves"):
         surviving_channels(slim_plan(teacher, weights, 0.6), teacher, weights, network(20), [LayerPair(2, 2)])
+
+
+def other_network(change):
+    """The teacher of 12 channels with something else in it that leaves all widths as they are."""
+    return parse_network(network(12).document.to_bytes().decode().replace(*change, 1))
+
+
+def test_a_plan_of_another_network_with_the_same_widths():
+    teacher, weights = network(12), with_gammas(network(12))
+    other = other_network(("activation=leaky", "activation=mish"))
+    with pytest.raises(PlanError, match="is not the network that this plan was made for"):
+        surviving_channels(slim_plan(other, weights, 0.4), teacher, weights, teacher, [LayerPair(2, 2)])
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (("activation=leaky", "activation=mish"),
+     r"layer 0 \(.*:6\) .*it is \[convolutional\] activation=mish, and the plan leaves \[convolutional\] activation=leaky"),
+    (("from=-2", "from=-2\nweights_type=per_channel\nweights_normalization=relu"),
+     "layer 2 .*it is .shortcut. weights_type=per_channel"),
+    (("layers=2", "layers=1"), "layer 5 .*it is a \\[route\\] of layer 1, and the plan leaves a \\[route\\] of layer 2"),
+    (("[shortcut]\nfrom=-2\nactivation=linear", "[dropout]"), r"layer 2 .*it is \[dropout\], and the plan leaves \[shortcut\]"),
+    (("[route]\nlayers=2\n", "[route]\nlayers=2\n\n[dropout]\n"), "has 10 layers, and the plan leaves .* 9"),
+])
+def test_a_student_of_the_right_widths_that_the_plan_could_not_make(change, said):
+    teacher, weights = network(12), with_gammas(network(12))
+    with pytest.raises(PlanError, match=said):
+        surviving_channels(slim_plan(teacher, weights, 0.4), teacher, weights, other_network(change), [LayerPair(1, 1)])
+
+
+def test_a_student_for_other_classes_is_one_that_the_plan_made():
+    teacher, weights = network(12), with_gammas(network(12))
+    plan = slim_plan(teacher, weights, 0.4)
+    student = with_classes(apply_plan(teacher, weights, plan)[0], 5)
+    (ours, _), = surviving_channels(plan, teacher, weights, student, [LayerPair(2, 2)])
+    assert len(ours) == student.layers[2].shape.channels
+
+
+@pytest.mark.parametrize("fold", ["beta", "exact"])
+def test_filters_tell_the_plan_that_made_a_student_from_one_that_keeps_equally_many_others(fold):
+    teacher, weights = network(12), with_gammas(network(12))
+    plan = slim_plan(teacher, weights, 0.6)
+    other = Plan("another", {}, plan.fingerprint, {layer: Keep(keep.filters, tuple(sorted(
+        (channel + 5) % keep.filters for channel in keep.channels))) for layer, keep in plan.keep.items()})
+    student, cut = apply_plan(teacher, weights, plan, fold)
+    assert resemblance(plan, teacher, weights, student, cut) == pytest.approx(1)
+    assert resemblance(other, teacher, weights, student, cut) < DOUBTFUL
+    stranger = initial_weights(student, 9)
+    assert abs(resemblance(plan, teacher, weights, student, stranger)) < 0.2
+    scaled = {index: {**arrays, "weight": arrays["weight"] * 3} for index, arrays in enumerate(cut.layers) if "weight" in arrays}
+    assert resemblance(plan, teacher, weights, student, cut.with_layers(scaled)) == pytest.approx(1)
+
+
+def test_filters_of_other_widths_than_any_fold_makes_are_not_compared():
+    teacher, weights = network(12), with_gammas(network(12))
+    wider = network(13)
+    assert resemblance(slim_plan(teacher, weights, 0.4), teacher, weights, wider, initial_weights(wider, 0)) is None

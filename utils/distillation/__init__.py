@@ -11,6 +11,7 @@ from utils.distillation.methods import METHODS, Compared, MethodName
 from utils.distillation.near_objects import near_objects
 from utils.distillation.outputs import HeadOutputs, Term
 from utils.distillation.remarks import teacher_remarks
+from utils.distillation.resemblance import DOUBTFUL, resemblance
 from utils.distillation.student import Student
 from utils.distillation.surviving import surviving_channels
 from utils.distillation.teacher import Lesson, Teacher
@@ -18,6 +19,7 @@ from utils.distillation.teacher_cache import TeacherCache, digest
 from utils.distillation.weight import WeightSchedule
 
 __all__ = [
+    "DOUBTFUL",
     "METHODS",
     "AlignSoftTarget",
     "ChannelWise",
@@ -48,6 +50,7 @@ __all__ = [
     "logit_distance",
     "matched_heads",
     "near_objects",
+    "resemblance",
     "surviving_channels",
     "teacher_remarks",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 
 from models import load_model
 from tests.cli.training.conftest import CFG
-from tests.cli.training.test_resume import Crash, assert_same, at_batch, crash
+from tests.cli.training.test_resume import Crash, assert_same, at_batch, crash, interrupt
 from tests.cli.training.test_two_processes import COMMON, list_of_one_picture, two
 from utils.cli.training.teacher_arguments import WEIGHTS
 from utils.darknet import read_network, read_weights
@@ -124,12 +125,18 @@ def test_a_cached_teacher_teaches_the_same_and_is_asked_once(taught, monkeypatch
             np.testing.assert_allclose(ours[name], theirs[name], atol=1e-5)
 
 
+def cut_by(command, share: str) -> tuple[str, ...]:
+    """--cfg and --weights of what a plan, SHARE.json, leaves of the teacher."""
+    assert command("slim_prune.py")(["--cfg", "wide.cfg", "--weights", "wide.weights", "--data",
+                                     "set/demo.data", "--global_percent", share, "--plan-out", f"{share}.json", "--out", share,
+                                     "--repair", "none", "--threads", "1"]) == 0
+    (cfg,), (weights,) = (list(Path(share).glob(f"*.{ending}")) for ending in ("cfg", "weights"))
+    return "--cfg", str(cfg), "--weights", str(weights)
+
+
 def test_a_pruned_student_is_compared_channel_by_channel(taught, command, capfd):
-    slim = command("slim_prune.py")
-    assert slim(["--cfg", "wide.cfg", "--weights", "wide.weights", "--data", "set/demo.data", "--global_percent", "0.3",
-                 "--plan-out", "plan.json", "--out", "cut", "--repair", "none", "--threads", "1"]) == 0
-    (cfg,), (weights,) = (list(Path("cut").glob(f"*.{ending}")) for ending in ("cfg", "weights"))
-    flags = ("--cfg", cfg, "--weights", weights, *TEACHER, "--distill", "mimic,cwd", "--distill-plan", "plan.json")
+    student = cut_by(command, "0.3")
+    flags = (*student, *TEACHER, "--distill", "mimic,cwd", "--distill-plan", "0.3.json")
     capfd.readouterr()
     assert taught.train(*flags, "--out", "run", epochs=1) == 0
     assert "surviving channels one by one" in capfd.readouterr().err
@@ -299,15 +306,36 @@ def test_a_checkpoint_of_the_same_network_cannot_teach_it_either(taught, capfd):
 
 
 def test_a_plan_that_did_not_make_the_student(taught, command, capfd):
-    slim = command("slim_prune.py")
-    for share in ("0.3", "0.6"):
-        assert slim(["--cfg", "wide.cfg", "--weights", "wide.weights", "--data", "set/demo.data", "--global_percent", share,
-                     "--plan-out", f"{share}.json", "--out", share, "--repair", "none", "--threads", "1"]) == 0
+    cut_by(command, "0.3")
+    student = cut_by(command, "0.6")
     capfd.readouterr()
-    (cfg,), (weights,) = (list(Path("0.6").glob(f"*.{ending}")) for ending in ("cfg", "weights"))
-    code = taught.train("--cfg", cfg, "--weights", weights, *TEACHER, "--distill", "cwd", "--distill-plan", "0.3.json", "--out", "r")
-    assert code == 2
-    assert "--distill-plan: 0.3.json: has convolutions of" in capfd.readouterr().err
+    assert taught.train(*student, *TEACHER, "--distill", "cwd", "--distill-plan", "0.3.json", "--out", "r") == 2
+    assert "--distill-plan: 0.3.json is not of this pair: 0.6/prune_0.6_keep_0.01_wide.cfg has convolutions of" in capfd.readouterr().err
+
+
+def test_a_plan_of_another_teacher(taught, command, capfd):
+    student = cut_by(command, "0.6")
+    other_teacher("filters=20\nsize=3\nstride=4\npad=1\nactivation=leaky", "filters=20\nsize=3\nstride=4\npad=1\nactivation=mish")
+    capfd.readouterr()
+    assert taught.train(*student, *TEACHER, "--distill", "cwd", "--distill-plan", "0.6.json", "--out", "r") == 2
+    assert "--distill-plan: 0.6.json is not of this pair: wide.cfg is not the network that this plan was made for" in capfd.readouterr().err
+
+
+def test_a_plan_that_keeps_equally_many_other_channels_is_told_and_not_when_a_run_goes_on(taught, command, monkeypatch, capfd):
+    student = cut_by(command, "0.6")
+    text = json.loads(Path("0.6.json").read_text())
+    for keep in text["keep"].values():
+        keep["channels"] = sorted((channel + 5) % keep["filters"] for channel in keep["channels"])
+    Path("other.json").write_text(json.dumps(text))
+    capfd.readouterr()
+    flags = (*student, *TEACHER, "--distill", "cwd")
+    assert taught.train(*flags, "--distill-plan", "other.json", "--out", "doubtful", epochs=1) == 0
+    doubt = "the student's filters hardly resemble those that other.json keeps of the teacher's (mean cosine"
+    assert doubt in capfd.readouterr().err
+    at_batch(monkeypatch, 1, 2, interrupt)
+    assert taught.train(*flags, "--distill-plan", "0.6.json", "--out", "right") == 130
+    assert taught.resume("right/last.pt") == 0
+    assert "hardly resemble" not in capfd.readouterr().err
 
 
 def test_distill_may_be_said_twice(taught):

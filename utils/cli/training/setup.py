@@ -81,7 +81,7 @@ def build_trainer(args: argparse.Namespace, inputs: TrainingInputs, processes: P
                             "pair from before it", args.weights)
     frozen = freeze_all_but_heads(model) if args.transfer else freeze(model, args.freeze) if args.freeze else ()
     model.to(processes.device)
-    distillation = build_distillation(args, model, loss, precision, processes.device, _sizes(scales, network))
+    distillation = build_distillation(args, model, loss, precision, processes.device, _sizes(scales, network), resumed=resumed)
 
     letterbox = args.rect or letterboxed(args.letterbox, network.net.letter_box)
     batches = _batches(args, inputs, hyp, processes, bar, letterbox=letterbox)

@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
+
 def build_distillation(args: argparse.Namespace, model: Darknet, loss: DetectionLoss, precision: Precision,
-                       device: torch.device, sizes: Sequence[tuple[int, int]] = ()) -> Distillation | None:
+                       device: torch.device, sizes: Sequence[tuple[int, int]] = (), *, resumed: bool = False,
+                       ) -> Distillation | None:
     """The teacher that --t_weights names, for this student; None without one.
 
     Args:
         model: the student, with its weights, and with its frozen layers frozen.
         sizes: (height, width) of the batches there will be beside those of the network's size.
+        resumed: the student's weights come later, from a checkpoint.
 
     Raises:
         BonsaiError: a file, a layer, a head or a plan does not fit the student.
@@ -49,7 +52,7 @@ def build_distillation(args: argparse.Namespace, model: Darknet, loss: Detection
     heads = _heads(options.compares("heads"), model.network, teacher.network)
     pairs = _layer_pairs(args, model.network, teacher.network) if options.compares("maps") else ()
     _check_something_learns(model, pairs)
-    ours, theirs = _channels(args, model.network, teacher, pairs)
+    ours, theirs = _channels(args, model, teacher, pairs, resumed)
     losses = {name: _feature_losses(args, name, model.network, teacher.network, pairs, ours, theirs)
               for name in options.weights if METHODS[name] == "maps"}
     near = _near(model.network, pairs) if args.mimic_near else None
@@ -145,7 +148,7 @@ def _layer_pairs(args: argparse.Namespace, student: Network, teacher: Network) -
     return pairs
 
 
-def _channels(args: argparse.Namespace, student: Network, teacher: Darknet, pairs: Sequence[LayerPair],
+def _channels(args: argparse.Namespace, student: Darknet, teacher: Darknet, pairs: Sequence[LayerPair], resumed: bool,
               ) -> tuple[list[torch.Tensor | None], list[torch.Tensor | None]]:
     """Per pair which channels are compared, of the student and of the teacher; None for all."""
     if args.distill_plan is None or not pairs:
@@ -154,12 +157,19 @@ def _channels(args: argparse.Namespace, student: Network, teacher: Darknet, pair
 
     from models import get_weights
     from utils.cli.pruning.plan_files import load_plan
-    from utils.distillation import surviving_channels
+    from utils.distillation import DOUBTFUL, resemblance, surviving_channels
 
+    plan, network, weights = load_plan(args.distill_plan), teacher.network, get_weights(teacher)
     try:
-        found = surviving_channels(load_plan(args.distill_plan), teacher.network, get_weights(teacher), student, pairs)
+        found = surviving_channels(plan, network, weights, student.network, pairs)
+        like = None if resumed else resemblance(plan, network, weights, student.network, get_weights(student))
     except PlanError as error:
-        raise OptionError("--distill-plan", f"{args.distill_plan}: {error.problem}", error.remedy) from None
+        raise OptionError("--distill-plan", f"{args.distill_plan} is not of this pair: {error.where} {error.problem}",
+                          error.remedy) from None
+    if like is not None and like < DOUBTFUL:
+        _logger.warning("the student's filters hardly resemble those that %s keeps of the teacher's (mean cosine %.2f): either "
+                        "another plan made this student, or it was made of other weights. Without --distill-plan an adaptor is "
+                        "learned", args.distill_plan, like)
     return [torch.from_numpy(one) for one, _ in found], [torch.from_numpy(other) for _, other in found]
 
 
