@@ -92,6 +92,7 @@ def main() -> int:
     parser.add_argument("--batches", type=int, default=3, help="per epoch, which is what is timed")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--methods", default=",".join(METHODS), help="which of them, separated by commas (default: all)")
     args = parser.parse_args()
     prepare_process(threads=args.threads, seed=0)
     with tempfile.TemporaryDirectory() as name:
@@ -102,7 +103,7 @@ def main() -> int:
         common = ["--cfg", str(cfg), "--data", str(data), "--img_size", str(args.size), "--batch-size", str(args.batch_size),
                   "--accumulate", "1", "--epochs", "100000", "--workers", "0"]
         trainers = {}
-        for setting in ("plain", *METHODS):
+        for setting in ("plain", *args.methods.split(",")):
             taught = [] if setting == "plain" else ["--t_cfg", str(t_cfg), "--t_weights", str(t_weights), "--distill", setting]
             options = training_parser(None).parse_args([*common, *taught])
             trainer = build_trainer(options, training_inputs(options), Processes(), _no_bar, resumed=False)
@@ -110,7 +111,7 @@ def main() -> int:
             batch = trainer.batches.batch(0, 0)
             trainer.batches = cast(TrainingBatches, OneBatch(batch, args.batches, args.batch_size))
             trainers[setting] = trainer
-        distillation = trainers["cwd"].distillation
+        distillation = trainer.distillation
         assert distillation is not None
         teacher = distillation.teacher
         images = batch.images.float() / 255

@@ -67,8 +67,11 @@ def test_masked_generation_makes_the_teachers_map_from_what_is_left():
 @pytest.mark.parametrize("masked", [0.0, 0.65, 1.0])
 def test_masked_generation_masks_that_share_of_the_places_in_all_channels_at_once(masked):
     loss = MaskedGeneration(4, 4, masked=masked)
-    loss.generation = nn.Identity()
+    for layer in (loss.generation[0], loss.generation[2]):
+        nn.init.dirac_(layer.weight)  # each channel as it is
+        nn.init.zeros_(layer.bias)
     made = loss(torch.ones(8, 4, 40, 40))
+    assert set(made.unique().tolist()) <= {0.0, 1.0}
     assert torch.equal(made, made[:, :1].expand_as(made))
     assert made.mean().item() == pytest.approx(1 - masked, abs=0.02)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from utils.distillation.masked_convolution import masked_convolution
 from utils.distillation.softened import softened_divergence
 
 
@@ -84,7 +86,8 @@ class MaskedGeneration(FeatureLoss):
     def forward(self, student: Tensor) -> Tensor:
         aligned = self.adaptor(student)
         stays = torch.rand_like(aligned[:, :1], dtype=torch.float32) <= 1 - self.masked
-        return self.generation(aligned * stays.to(aligned.dtype))
+        first, relu, second = self.generation
+        return second(relu(masked_convolution(cast(nn.Conv2d, first), aligned, stays)))
 
     def loss(self, made: Tensor, teacher: Tensor, near: Tensor | None = None) -> Tensor:
         return (made.float() - teacher.detach().float()).square().sum() / len(made)
