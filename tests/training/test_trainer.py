@@ -294,7 +294,7 @@ def test_an_evaluation_that_is_stopped_is_made_again():
 
 def test_batches_and_epochs_are_reported_with_their_means():
     trainer = small_trainer(SmallBatches(3, 2), epochs=1, ema=False, s=0.01, lr=0.02)
-    totals, compute = [], trainer.loss
+    totals, compute = [], trainer.objective.loss
 
     class Recorded:
         reduction, part_names = compute.reduction, compute.part_names
@@ -304,7 +304,7 @@ def test_batches_and_epochs_are_reported_with_their_means():
             totals.append(float(parts.total.detach()))
             return parts
 
-    trainer.loss = Recorded()
+    trainer.objective.loss = Recorded()
     *batches, epoch = run(trainer)
     for number, report in enumerate(batches):
         assert (report.epoch, report.batch, report.batches, report.images, report.size) == (0, number, 3, 2, (32, 32))

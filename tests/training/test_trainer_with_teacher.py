@@ -40,10 +40,10 @@ def with_teacher(weights: dict[str, float], *, batches: int = 3, epochs: int = 2
     student.initialise(0)
     teacher = Teacher(own, [HEAD] if any(METHODS[name] == "heads" for name in weights) else [], maps,
                       autocast=None if precision is None else precision.autocast)
-    distillation = Distillation(student, teacher, DistillationOptions(weights, heads=schedule, maps=schedule), plain.loss)
+    distillation = Distillation(student, teacher, DistillationOptions(weights, heads=schedule, maps=schedule), plain.objective.loss)
     if losses:
         plain.optimizer.add_param_group({"params": list(student.adaptors.parameters())})
-    return Trainer(plain.model, plain.batches, plain.loss, plain.options, optimizer=plain.optimizer,
+    return Trainer(plain.model, plain.batches, plain.objective.loss, plain.options, optimizer=plain.optimizer,
                    learning_rate=plain.learning_rate, precision=plain.precision, processes=plain.processes, ema=plain.ema,
                    distillation=distillation)
 
@@ -176,6 +176,6 @@ def test_places_near_objects_are_found_with_anchors_of_the_images_size(size, mon
     images = torch.rand(2, 3, *size)
     raw, made = trainer.distillation.student(images)
     targets = torch.tensor([[0, 1, 0.5, 0.5, 0.3, 0.3]])
-    parts = trainer.loss(raw, targets, size)
+    parts = trainer.objective.loss(raw, targets, size)
     trainer.distillation.soft(raw, made, trainer.distillation.lesson(images), parts, targets, size, 0, 2)
     torch.testing.assert_close(seen[0], torch.tensor([[8.0, 8.0], [16.0, 16.0]]) / torch.tensor([size[1], size[0]]))

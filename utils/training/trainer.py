@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import nn
 from models import Darknet
 from utils.datasets import TrainingBatch, TrainingBatches
 from utils.detection import DetectionLoss
-from utils.distillation import Distillation, Lesson, teacher_remarks
+from utils.distillation import Distillation
 from utils.errors import BonsaiError, DataError
 from utils.layers import channels_last
 from utils.sparsity import Sparsity, SparsityGauge
@@ -25,8 +25,10 @@ from utils.training.ema import ModelEma
 from utils.training.events import BatchReport, EpochReport, Event, Interrupted, LossMeans
 from utils.training.learning_rate import LearningRate
 from utils.training.memory import peak_memory_mb
+from utils.training.objective import Objective
 from utils.training.optimizer import set_train_mode
 from utils.training.precision import Precision
+from utils.training.progress import Progress
 
 _logger = logging.getLogger(__name__)
 
@@ -59,32 +61,6 @@ class TrainingOptions:
     patience: int = 20
 
 
-@dataclass
-class Progress:
-    """Where a training is: the next epoch and batch to do, optimiser steps and images done, and the epoch's sums."""
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    images: int = 0
-    best: float = -1.0
-    bad_in_a_row: int = 0
-    skipped_in_epoch: int = 0
-    losses: LossMeans = field(default_factory=LossMeans)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"epoch": self.epoch, "batch": self.batch, "step": self.step, "images": self.images, "best": self.best,
-                "bad_in_a_row": self.bad_in_a_row, "skipped_in_epoch": self.skipped_in_epoch,
-                "loss_sums": dict(self.losses.sums), "loss_count": self.losses.count}
-
-    @classmethod
-    def of_dict(cls, values: Mapping[str, Any]) -> Progress:
-        """What `to_dict` gave."""
-        rest = {key: value for key, value in values.items() if key not in ("loss_sums", "loss_count")}
-        return cls(**rest, losses=LossMeans(dict(values["loss_sums"]), values["loss_count"]))
-
-
 class Trainer:
     """Trains a network, event by event.
 
@@ -103,7 +79,7 @@ class Trainer:
         evaluate: how good a network is; called on all processes; None never evaluates.
 
     Attributes:
-        progress: where the training is.
+        progress: where the training is. objective: what it makes small.
     """
 
     def __init__(self, model: Darknet, batches: TrainingBatches, loss: DetectionLoss, options: TrainingOptions, *,
@@ -111,21 +87,21 @@ class Trainer:
                  processes: Processes, ema: ModelEma | None = None, sparsity: Sparsity | None = None,
                  distillation: Distillation | None = None, frozen: Sequence[int] = (), sync_bn: bool = False,
                  evaluate: Evaluate | None = None) -> None:
-        self.model, self.batches, self.loss, self.options = model, batches, loss, options
+        self.model, self.batches, self.options = model, batches, options
         self.optimizer, self.learning_rate, self.precision = optimizer, learning_rate, precision
         self.processes, self.ema, self.sparsity, self.frozen = processes, ema, sparsity, tuple(frozen)
         self.evaluate, self.distillation = evaluate, distillation
+        self.objective = Objective(loss, distillation, options.epochs)
         self.progress = Progress()
         self.device = next(model.parameters()).device
-        trained: nn.Module = model if distillation is None else distillation.student
-        channels_last(trained)  # on CPUs up to 1.5 times as fast, and what fp16 wants on CUDA
-        self._replica: nn.Module = processes.wrap(trained, model, sync_bn=sync_bn, rests=self._teacher_rests())
-        adaptors = {id(p) for p in distillation.student.adaptors.parameters()} if distillation is not None else set()
+        trained = channels_last(self.objective.trained(model))  # on CPUs up to 1.5 times as fast, and what fp16 wants on CUDA
+        self._replica: nn.Module = processes.wrap(trained, model, sync_bn=sync_bn, rests=self.objective.rests)
+        adaptors = {id(p) for p in self.objective.adaptors}
         learning = [p for group in optimizer.param_groups for p in group["params"]]
         self._parameters = [p for p in learning if id(p) not in adaptors]
         self._adaptors = [p for p in learning if id(p) in adaptors]
         drops = any(layer.kind == "dropout" and layer.options.probability > 0 for layer in model.network.layers)
-        self._draws = drops or (distillation is not None and distillation.student.draws)
+        self._draws = drops or self.objective.draws
         self._statistics = [*model.buffers()]  # of batch norms
         self._good_statistics = [buffer.clone() for buffer in self._statistics]
         self._stop_asked = False
@@ -207,39 +183,17 @@ class Trainer:
         images = images.contiguous(memory_format=torch.channels_last)
         targets = batch.targets.to(self.device, non_blocking=True)
         _copy(self._statistics, self._good_statistics)
-        size = images.shape[2], images.shape[3]
-        lesson = self._lesson(images, batch)
-        with self.precision.autocast():
-            answer = self._replica(images) if self.distillation is None else self._replica(images, lesson is not None)
-        raw, made = (answer, {}) if self.distillation is None else answer
-        parts = self.loss(raw, targets, size)
-        total, soft = parts.total, None
-        if self.distillation is not None and lesson is not None:
-            soft = self.distillation.soft(raw, made, lesson, parts, targets, size, self.progress.epoch, self.options.epochs)
-            total = total + soft.total
-        if not self.processes.all(bool(torch.isfinite(total.detach()))):
+        found = self.objective(self._replica, images, targets, self.progress.epoch, pictures=batch.images,
+                               autocast=self.precision.autocast)
+        if not self.processes.all(bool(torch.isfinite(found.total.detach()))):
             _copy(self._good_statistics, self._statistics)  # Inf and NaN would never leave a running mean
             self._window_is_good = False
-            return None, parts.targets
-        self.precision.backward(total * self._share(len(batch.indices)))
-        told = dict(zip((*self.loss.part_names, "total"), (parts.box, parts.objectness, parts.classes, total), strict=True))
-        if self.distillation is not None:  # a column of tables also in epochs in which the teacher rests
-            told |= {"soft": torch.zeros_like(total)} if soft is None else soft.log
-        values = dict(zip(told, torch.stack([value.detach() for value in told.values()]).tolist(), strict=True))
+            return None, found.targets
+        self.precision.backward(found.total * self._share(len(batch.indices)))
+        values = dict(zip(found.told, torch.stack([value.detach() for value in found.told.values()]).tolist(), strict=True))
         if self.sparsity is not None:
             values["l1"] = self.sparsity.penalty()
-        return values, parts.targets
-
-    def _lesson(self, images: torch.Tensor, batch: TrainingBatch) -> Lesson | None:
-        """What the teacher says, or None where it does not count."""
-        if self.distillation is None or not self.distillation.teaches(self.progress.epoch, self.options.epochs):
-            return None
-        return self.distillation.lesson(images, batch.images)
-
-    def _teacher_rests(self) -> bool:
-        """Whether there are epochs in which the teacher does not count."""
-        epochs = self.options.epochs
-        return self.distillation is not None and not all(self.distillation.teaches(epoch, epochs) for epoch in range(epochs))
+        return values, found.targets
 
     def _share(self, images: int) -> float:
         """How much a batch's loss counts in its step.
@@ -248,7 +202,7 @@ class Trainer:
         its own; sums per image (Darknet's) become the mean over all images of a full step. Gradients of several processes
         are averaged by DistributedDataParallel, hence the factor.
         """
-        if self.loss.reduction == "mean":
+        if self.objective.loss.reduction == "mean":
             return float(self.processes.world)
         return images / (self.batches.batch_size * self.options.accumulate)
 
@@ -306,23 +260,17 @@ class Trainer:
         images = batches * self.batches.batch_size * self.processes.world
         report = EpochReport(progress.epoch, self.options.epochs, losses, lr, s, metrics,
                              None if sparse is None else _numbers(sparse),
-                             (() if sparse is None else _remarks(sparse)) + self._teacher_remarks(losses), is_best,
+                             (() if sparse is None else _remarks(sparse))
+                             + self.objective.remarks(progress.epoch, losses), is_best,
                              progress.skipped_in_epoch, images / seconds if seconds else math.nan,
                              peak_memory_mb(self.device), seconds)
         progress.epoch, progress.batch = progress.epoch + 1, 0
         progress.losses, progress.skipped_in_epoch = LossMeans(), 0
         return report
 
-    def _teacher_remarks(self, losses: Mapping[str, float]) -> tuple[str, ...]:
-        """In the first epoch in which the teacher counts."""
-        epoch, epochs = self.progress.epoch, self.options.epochs
-        if self.distillation is None or not self.distillation.teaches(epoch, epochs):
-            return ()
-        return () if any(self.distillation.teaches(one, epochs) for one in range(epoch)) else teacher_remarks(losses)
-
     def _no_losses(self) -> dict[str, float]:
         """The parts of an epoch whose batches were all left out, so that tables keep their columns."""
-        parts = (*self.loss.part_names, "total", *(["l1"] if self.sparsity is not None else []))
+        parts = (*self.objective.loss.part_names, "total", *(["l1"] if self.sparsity is not None else []))
         return dict.fromkeys(parts, math.nan)
 
     def _gauge(self, sparsity: Sparsity, loss: float, lr: float, momentum: float) -> SparsityGauge:

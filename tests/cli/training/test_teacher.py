@@ -343,6 +343,16 @@ def test_distill_may_be_said_twice(taught):
     assert {"train/kd_l2", "train/kd_cwd"} <= set(taught.results("run")[0])
 
 
+def test_distill_may_be_said_again_when_a_run_goes_on_if_it_is_the_same(taught, monkeypatch, capfd):
+    flags = (*TEACHER, "--distill", "l2,cwd")
+    at_batch(monkeypatch, 1, 0, interrupt)
+    assert taught.train(*flags, "--out", "run") == 130
+    assert taught.resume("run/last.pt", "--distill", "l2") == 2, "not l2 beside what it had"
+    assert "--distill: cannot change in a training that goes on" in capfd.readouterr().err
+    assert taught.resume("run/last.pt", "--distill", "l2", "--distill", "cwd") == 0
+    assert "uninterrupted" not in capfd.readouterr().err
+
+
 def test_a_teacher_that_cannot_take_every_size_is_told_before_the_training(taught, capfd):
     """Its stride of 64 does not divide what --multi-scale brings around 192."""
     deep = Path("wide.cfg").read_text().replace("=64", "=192") + "\n[route]\nlayers=1\n" + "\n".join(

@@ -49,7 +49,7 @@ def add_teacher_arguments(parser: CommandParser) -> None:
         "Useful ratios lie between 0.1 and 1.")
     group.add_argument("--t_cfg", type=Path, metavar="FILE", help="cfg of the teacher; a .pt brings its own")
     group.add_argument("--t_weights", type=Path, metavar="FILE", help="its weights (.weights or .pt); switches the teacher on")
-    group.add_argument("--distill", type=_methods, action=_Extend, metavar="NAME,...",
+    group.add_argument("--distill", type=_methods, action=_Together, metavar="NAME,...",
                        help=f"what is compared, one or several of {', '.join(WEIGHTS)} (default: {DEFAULT_METHOD})")
     for name, (weight, about) in WEIGHTS.items():
         group.add_argument(f"--{name}-weight", type=non_negative, metavar="X", help=f"{about} (default: {weight:g})")
@@ -127,14 +127,13 @@ def flag_of(name: str) -> str:
     return f"--{name.replace('_', '-')}" if name in _ONLY_WITH_A_TEACHER else f"--{name}"
 
 
-class _Extend(argparse.Action):
-    """`--distill l2 --distill cwd` is `--distill l2,cwd`."""
+class _Together(argparse.Action):
+    """`--distill l2 --distill cwd` is `--distill l2,cwd`; a default, such as that of a run that goes on, gives way."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
                  option_string: str | None = None) -> None:
-        said = getattr(namespace, "distill_said", ())
-        namespace.distill_said = tuple(dict.fromkeys((*said, *values)))
-        namespace.distill = namespace.distill_said
+        said = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, tuple(dict.fromkeys((*(() if said is self.default else said), *values))))
 
 
 def _methods(text: str) -> tuple[str, ...]:
