@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.cfg_text import cfg, convolution, net, output, yolo
 from tests.cli.commands import loaded
 from utils.darknet import initial_weights, parse_network, write_weights
 
@@ -21,30 +22,7 @@ def command() -> Callable[[str], Callable[..., int]]:
     return lambda name: loaded(name).main
 
 
-CFG = """[net]
-width=32
-height=32
-channels=3
-
-[convolutional]
-batch_normalize=1
-filters=8
-size=3
-stride=4
-pad=1
-activation=leaky
-
-[convolutional]
-filters=21
-size=1
-activation=linear
-
-[yolo]
-mask=0,1,2
-anchors=4,4, 8,8, 16,16
-classes=2
-num=3
-"""
+CFG = cfg(net(32), convolution(8, stride=4), output(21), yolo("4,4, 8,8, 16,16"))
 
 
 @dataclass(frozen=True)

@@ -5,28 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.cfg_text import cfg, convolution, net, output, section, shortcut, yolo
 from tests.distillation.networks import HEAD_MAPS, network
 from utils.darknet import initial_weights, parse_network, with_classes
 from utils.distillation import DOUBTFUL, LayerPair, resemblance, surviving_channels
 from utils.errors import PlanError
 from utils.pruning import Keep, Plan, apply_plan, layer_channel_plan, layer_plan, slim_plan
 
-BLOCKS = """[net]
-width=32
-height=32
-channels=3
-{blocks}
-[convolutional]
-filters=14
-size=1
-activation=linear
-[yolo]
-mask=0,1
-anchors=8,8, 16,16
-classes=2
-num=2
-"""
-CONVOLUTION = "[convolutional]\nbatch_normalize=1\nfilters={}\nsize=3\nstride={}\npad=1\nactivation=leaky\n"
+BLOCK = (convolution(4), convolution(8), shortcut(-3))
+
+
+def detector(*sections: str):
+    """Sections between an image of 32x32 and a head."""
+    return parse_network(cfg(net(32), *sections, output(14), yolo("8,8, 16,16")))
 
 
 def with_gammas(one, seed=0):
@@ -60,8 +51,7 @@ def test_the_channels_that_are_compared_are_the_same_filters(fold):
 
 
 def test_layers_behind_a_block_that_went_have_another_number_in_the_student():
-    block = CONVOLUTION.format(4, 1) + CONVOLUTION.format(8, 1) + "[shortcut]\nfrom=-3\nactivation=linear\n"
-    teacher = parse_network(BLOCKS.format(blocks=CONVOLUTION.format(8, 4) + block * 2 + CONVOLUTION.format(10, 1)))
+    teacher = detector(convolution(8, stride=4), *BLOCK, *BLOCK, convolution(10))
     weights = with_gammas(teacher)
     plan = layer_channel_plan(teacher, weights, 1, 0.3)
     student, cut = apply_plan(teacher, weights, plan, "beta")
@@ -73,9 +63,7 @@ def test_layers_behind_a_block_that_went_have_another_number_in_the_student():
 
 def test_a_spare_channel_in_a_route_moves_no_channel_behind_it():
     """Only a block goes, so that a spare channel is made for its constant; the teacher has none."""
-    block = CONVOLUTION.format(4, 1) + CONVOLUTION.format(8, 1) + "[shortcut]\nfrom=-3\nactivation=linear\n"
-    teacher = parse_network(BLOCKS.format(blocks=CONVOLUTION.format(8, 4) + block + CONVOLUTION.format(6, 1)
-                                          + "[route]\nlayers=3,4\n" + CONVOLUTION.format(6, 1)))
+    teacher = detector(convolution(8, stride=4), *BLOCK, convolution(6), section("route", layers="3,4"), convolution(6))
     weights = with_gammas(teacher)
     plan = layer_plan(teacher, weights, 1)
     student, _ = apply_plan(teacher, weights, plan, "exact")
@@ -87,10 +75,7 @@ def test_a_spare_channel_in_a_route_moves_no_channel_behind_it():
 
 def test_a_layer_behind_an_adder_is_found():
     """The block becomes one layer that is compared as its sum; the spare channel of the first stage moves nothing."""
-    block = CONVOLUTION.format(4, 1) + CONVOLUTION.format(8, 1) + "[shortcut]\nfrom=-3\nactivation=linear\n"
-    depthwise = CONVOLUTION.format(8, 1) + "groups=8\n"
-    teacher = parse_network(BLOCKS.format(blocks=CONVOLUTION.format(8, 4) + block + CONVOLUTION.format(8, 1) + block
-                                          + depthwise + CONVOLUTION.format(10, 1)))
+    teacher = detector(convolution(8, stride=4), *BLOCK, convolution(8), *BLOCK, convolution(8, groups=8), convolution(10))
     weights = with_gammas(teacher)
     plan = layer_channel_plan(teacher, weights, 2, 0.3)
     student, cut = apply_plan(teacher, weights, plan, "exact")

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 
 from models import Darknet
+from tests import cfg_text
+from tests.cfg_text import convolution, net, output, yolo
 from utils.darknet import parse_network
 from utils.datasets import TrainingBatch
 from utils.sparsity import Sparsity, SparsityOptions
@@ -20,39 +22,11 @@ from utils.training.optimizer import build_optimizer
 from utils.training.precision import Precision
 from utils.training.trainer import Trainer, TrainingOptions
 
-CFG = """[net]
-width=32
-height=32
-channels=3
 
-[convolutional]
-batch_normalize=1
-filters=6
-size=3
-stride=4
-pad=1
-activation=leaky
-
-[convolutional]
-batch_normalize=1
-filters=5
-size=3
-stride=2
-pad=1
-activation=leaky
-{dropout}
-[convolutional]
-filters=14
-size=1
-activation=linear
-
-[yolo]
-mask=0,1
-anchors=8,8, 16,16
-classes=2
-num=2
-"""
-DROPOUT = "\n[dropout]\nprobability=.3\n"
+def cfg(*, dropout: bool = False) -> str:
+    """Two convolutions and a head with two anchors for two classes."""
+    return cfg_text.cfg(net(32), convolution(6, stride=4), convolution(5, stride=2), *([cfg_text.dropout()] if dropout else []),
+                        output(14), yolo("8,8, 16,16"))
 
 
 class SmallBatches:
@@ -88,7 +62,7 @@ def small_trainer(batches: SmallBatches, *, recipe: str = "ancestor", dropout: b
                   processes: Processes | None = None, hyp: dict[str, float] | None = None, momentum: float = 0.9,
                   sparsity: SparsityOptions | None = None) -> Trainer:
     """With a constant learning rate, and sparsity where `s` or `sparsity` says so."""
-    network = parse_network(CFG.format(dropout=DROPOUT if dropout else ""))
+    network = parse_network(cfg(dropout=dropout))
     model = Darknet(network, init=False).initialise(3).to(device)
     for index in frozen:
         model.layers[index].requires_grad_(False)

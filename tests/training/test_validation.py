@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from models import Darknet
-from tests.training.small_trainer import CFG
+from tests.training.small_trainer import cfg
 from utils.darknet import parse_network
 from utils.datasets import DetectionDataset
 from utils.datasets.demo import generate
@@ -37,7 +37,7 @@ def validation(dataset: DetectionDataset, processes: Processes | None = None, *,
     def bar(description, total):
         yield (shown if shown is not None else []).append
 
-    return Validation(dataset, parse_network(CFG.format(dropout="")), NAMES, bar=bar, workers=0,
+    return Validation(dataset, parse_network(cfg()), NAMES, bar=bar, workers=0,
                       processes=processes or Processes(), **{"letterbox": False, "rect": False, "batch_size": 4, **options})
 
 
@@ -45,7 +45,7 @@ def validation(dataset: DetectionDataset, processes: Processes | None = None, *,
 def model() -> Darknet:
     """A network whose batch norms have seen something, and whose boxes are found somewhere."""
     torch.manual_seed(0)
-    model = Darknet(parse_network(CFG.format(dropout="")), init=False).initialise(1).train()
+    model = Darknet(parse_network(cfg()), init=False).initialise(1).train()
     for _ in range(20):
         model(torch.rand(4, 3, 32, 32))
     with torch.no_grad():

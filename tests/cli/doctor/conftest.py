@@ -14,45 +14,14 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.cfg_text import cfg, convolution, output, section, yolo
 from utils.cli.doctor import Files, Finding, examine
 from utils.darknet import initial_weights, parse_network, write_weights
 
 ROOT = Path(__file__).resolve().parents[3]
 
-CFG = """[net]
-batch=2
-width=32
-height=32
-channels=3
-max_batches=100
-
-[convolutional]
-batch_normalize=1
-filters=16
-size=3
-stride=4
-pad=1
-activation=leaky
-
-[convolutional]
-batch_normalize=1
-filters=16
-size=3
-stride=1
-pad=1
-activation=leaky
-
-[convolutional]
-filters=21
-size=1
-activation=linear
-
-[yolo]
-mask=0,1,2
-anchors=5,5, 8,8, 16,16
-classes=2
-num=3
-"""
+CFG = cfg(section("net", batch=2, width=32, height=32, channels=3, max_batches=100),
+          convolution(16, stride=4), convolution(16), output(21), yolo("5,5, 8,8, 16,16"))
 
 
 @dataclass(frozen=True)

@@ -10,41 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from tests import cfg_text
+from tests.cfg_text import convolution, net, output, yolo
 from utils.datasets.demo import generate
 
-CFG = """[net]
-width=64
-height=64
-channels=3
-
-[convolutional]
-batch_normalize=1
-filters=8
-size=3
-stride=4
-pad=1
-activation=leaky
-
-[convolutional]
-batch_normalize=1
-filters=12
-size=3
-stride=4
-pad=1
-activation=leaky
-{dropout}
-[convolutional]
-filters=24
-size=1
-activation=linear
-
-[yolo]
-mask=0,1,2
-anchors=12,12, 20,20, 32,32
-classes=3
-num=3
-"""
 SPEED = ("images_per_second", "memory_mb", "seconds")
+
+
+def cfg(*, dropout: bool = False) -> str:
+    """Two convolutions and a head with three anchors for three classes."""
+    return cfg_text.cfg(net(64), convolution(8, stride=4), convolution(12, stride=4), *([cfg_text.dropout()] if dropout else []),
+                        output(24), yolo("12,12, 20,20, 32,32", 3))
 
 
 @dataclass(frozen=True)
@@ -90,8 +66,8 @@ def drawn_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def work(drawn_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable) -> Workplace:
     """A fresh workplace, and the working directory. Pictures are not drawn, curves have tests of their own."""
     shutil.copytree(drawn_set, tmp_path / "set")
-    (tmp_path / "tiny.cfg").write_text(CFG.format(dropout=""))
-    (tmp_path / "dropout.cfg").write_text(CFG.format(dropout="\n[dropout]\nprobability=.3\n"))
+    (tmp_path / "tiny.cfg").write_text(cfg())
+    (tmp_path / "dropout.cfg").write_text(cfg(dropout=True))
     monkeypatch.chdir(tmp_path)
     main = command("train.py")
     for name in ("draw_curves", "draw_gamma_history", "draw_layer_gammas"):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from models import load_model
-from tests.cli.training.conftest import CFG
+from tests.cli.training.conftest import cfg
 from tests.cli.training.test_resume import Crash, assert_same, at_batch, crash, interrupt
 from tests.cli.training.test_two_processes import COMMON, list_of_one_picture, two
 from utils.cli.training.teacher_arguments import WEIGHTS
@@ -27,7 +27,7 @@ ALL = ",".join(METHODS)
 @pytest.fixture
 def taught(work):
     """The workplace with wide.cfg + wide.weights, a teacher that nobody trained."""
-    Path("wide.cfg").write_text(CFG.format(dropout="").replace("filters=12", "filters=20"))
+    Path("wide.cfg").write_text(cfg().replace("filters=12", "filters=20"))
     weights_of("wide.cfg", "wide.weights")
     return work
 
