@@ -109,7 +109,7 @@ def compare_with_one(work, *flags: str) -> None:
         assert work.main(in_steps_of_8(size, accumulate, run, *flags)) == 0
         np.testing.assert_allclose(gammas("both"), gammas(run), rtol=0, atol=5e-6)
     assert work.main(in_steps_of_8(8, 1, "free", *flags, s="0")) == 0
-    assert np.abs(gammas("free") - gammas("one")).min() > 1e-4, "s has an effect on each of them"
+    assert np.abs(gammas("free") - gammas("one")).min() > 1e-5, "s has an effect on each of them, more than they may differ"
 
 
 def assert_figures_are_those_of_the_weights(work, run: str) -> None:
