@@ -402,6 +402,33 @@ def test_what_is_broken_is_found_and_the_advice_is_sound(healthy, name):
                     if finding.subject == one.subject and one.words in finding.text]
 
 
+def test_what_is_said_of_images_is_about_the_size_that_was_asked_for(healthy):
+    """Boxes of 5, 8 and 16 of 32 pixels have 2.5, 4 and 8 of 16, where anchors still have 5, 8 and 16: IoU 0.25, 0.64 and 1."""
+    assert {finding.mark for finding in healthy.examined(img_size=(32, 32)) if finding.subject in ("size", "train boxes", "anchors")} \
+        == {"fine"}
+    (boxes,) = healthy.said("train boxes", img_size=(16, 16))
+    assert (boxes.mark, "34.4% of the boxes are narrower than 4 pixels at 16x16" in boxes.text) == ("look", True)  # 22 of 64
+    assert boxes.commands == ("python train.py --cfg my.cfg --weights my.weights --img_size 32,32 --data my.data",)
+    (anchors,) = healthy.said("anchors", img_size=(16, 16))
+    assert (anchors.mark, "mean IoU 0.62 with the 64 boxes, and 65.6%" in anchors.text) == ("wrong", True)  # 42 of 64
+    (shape,) = healthy.said("train shape", img_size=(32, 64))
+    assert (shape.mark, "stretched 2.00 times in the median, as letter_box=0 says, to 64x32" in shape.text) == ("look", True)
+
+
+def test_a_size_that_does_not_go_through_the_layers_is_wrong_and_the_nearest_that_does_is_named(healthy):
+    from utils.darknet.builder import build_cfg
+
+    Path("my.cfg").write_text(build_cfg("yolov4-tiny", classes=2, width_multiple=0.25))
+    (size,) = healthy.said("size", weights=None, img_size=(416, 400))
+    assert (size.mark, "400x416 does not go through the layers: my.cfg:" in size.text) == ("wrong", True)
+    assert size.commands == ("python doctor.py --cfg my.cfg --weights MY.weights --img_size 384,416 --data my.data",)
+    check_command(size.commands[0])
+    others = [command for finding in healthy.examined(img_size=(416, 400)) for command in finding.commands]
+    assert not [command for command in others if "--img_size 400" in command]
+    (size,) = healthy.said("size", weights=None, img_size=(416, 384))
+    assert size.mark == "fine"
+
+
 def test_every_mended_file_has_its_old_self_beside_it(healthy):
     healthy.edit("my.cfg", "filters=21", "filters=18")
     broken = Path("my.cfg").read_bytes()

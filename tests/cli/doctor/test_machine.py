@@ -87,9 +87,9 @@ def test_a_full_disk_and_a_roomy_one(tmp_path):
 
 
 def test_a_batch_that_does_not_fit_comes_with_one_that_does():
-    data = Files().with_data
-    assert check_memory(NETWORK, data, free=10**9).mark == "fine"
-    finding = check_memory(NETWORK, data, free=600_000)
+    files = Files()
+    assert check_memory(NETWORK, files, free=10**9).mark == "fine"
+    finding = check_memory(NETWORK, files, free=600_000)
     assert (finding.mark, finding.commands[0].endswith("--batch-size 8 --accumulate 2")) == ("look", True), finding
     assert step_bytes(NETWORK, 8) <= 600_000 < step_bytes(NETWORK, 16)
     check_command(finding.commands[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from utils.cli.arguments import CommandParser, basic_arguments, fraction
+from utils.cli.arguments import CommandParser, basic_arguments, fraction, network_size_argument
 from utils.cli.exit_codes import exit_codes
 
 
@@ -16,6 +16,7 @@ def doctor_arguments(description: str | None) -> CommandParser:
     group.add_argument("--cfg", type=Path, metavar="FILE", help="network description (.cfg)")
     group.add_argument("--weights", type=Path, metavar="FILE", help="trained weights that belong to the cfg (.weights); a .pt file, too")
     group.add_argument("--data", type=Path, metavar="FILE", help="data description (.data): classes, train, valid, names")
+    network_size_argument(group)
     group.add_argument("--percent", "--global_percent", type=fraction, metavar="SHARE",
                        help="share of all prunable channels to remove; do the gammas allow this cut of slim_prune.py?")
     output = parser.add_argument_group("output")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.cli.doctor.commands import Files, change_lines, python
-from utils.cli.doctor.finding import Finding, attempted, collected_warnings, counted, fine, look, wrong
+from utils.cli.doctor.finding import Finding, attempted, collected_warnings, counted, fine, look, one_line, wrong
 from utils.darknet import HEADS, CfgDocument, Network, head_convolutions, lines_for_classes, read_network
 from utils.darknet.option_reader import OptionReader
 from utils.darknet.sections import KIND_OF_NAME
@@ -39,6 +39,21 @@ def read_cfg(path: Path) -> tuple[Network | None, list[Finding]]:
                              f"{network.bflops:.3f} BFLOPs"))
     found += [look("cfg", text) for text in warnings]
     return network, found
+
+
+def network_at(network: Network, height: int, width: int, files: Files) -> tuple[Network, Finding]:
+    """The network at another input size, and what there is to say of it; as it was, where its layers cannot take the size."""
+    own = network.input_shape
+    try:
+        resized = network.resized(height, width)
+    except CfgError as error:
+        stride = max((-(-own.width // head.shape.width) for head in network.heads), default=1)
+        nearest = [max(stride, stride * round(side / stride)) for side in (height, width)]
+        return network, wrong("size", f"{width}x{height} does not go through the layers: {one_line(error)}; what follows is about "
+                              f"{own.width}x{own.height}. Multiples of {stride} do",
+                              python("doctor.py", *files.at(nearest[0], nearest[1]).with_known_data))
+    return resized, fine("size", f"{width}x{height} goes through all layers, and what follows is about it; {network.path} says "
+                                 f"{own.width}x{own.height}")
 
 
 def filters_before_heads(path: Path) -> dict[int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _SHOWN = 3  # files that one command corrects
@@ -12,26 +12,35 @@ _SHOWN = 3  # files that one command corrects
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What the user named; a command that needs what was not named says MY.cfg, MY.weights or MY.data for it."""
+    """What the user named; a command that needs what was not named says MY.cfg, MY.weights or MY.data for it.
+
+    img_size: (height, width) at which the network shall run, pixels; None for what the cfg says.
+    """
 
     cfg: Path | None = None
     weights: Path | None = None
     data: Path | None = None
+    img_size: tuple[int, int] | None = None
 
     @property
     def pair(self) -> tuple[object, ...]:
-        """--cfg and --weights."""
-        return "--cfg", self.cfg or "MY.cfg", "--weights", self.weights or "MY.weights"
+        """--cfg and --weights, and --img_size where it was named."""
+        words = "--cfg", self.cfg or "MY.cfg", "--weights", self.weights or "MY.weights"
+        return words if self.img_size is None else (*words, "--img_size", f"{self.img_size[1]},{self.img_size[0]}")
 
     @property
     def with_data(self) -> tuple[object, ...]:
-        """--cfg, --weights and --data."""
+        """`pair`, and --data."""
         return *self.pair, "--data", self.data or "MY.data"
 
     @property
     def with_known_data(self) -> tuple[object, ...]:
-        """--cfg and --weights, and --data where it was named."""
+        """`pair`, and --data where it was named."""
         return self.pair if self.data is None else self.with_data
+
+    def at(self, height: int, width: int) -> Files:
+        """The same with another --img_size."""
+        return replace(self, img_size=(height, width))
 
 
 def python(script: str, *words: object) -> str:

@@ -192,7 +192,7 @@ def _check_shape(key: str, scan: ImageScan, network: Network, files: Files) -> F
     return look(f"{key} shape", f"{text}: right for a network that was trained so, in Darknet or here; of Ultralytics' family all "
                 "letterbox. Compare the two mAPs, or train at the shape of the images",
                 python("test.py", *files.with_data, "--letterbox", "yes"),
-                python("train.py", *files.with_data, "--img_size", f"{width},{height}"))
+                python("train.py", *files.at(height, width).with_data))
 
 
 def _fitting_size(scan: ImageScan, network: Network) -> tuple[int, int]:
@@ -213,6 +213,5 @@ def _check_small_boxes(key: str, scan: ImageScan, network: Network, files: Files
     text = f"{share:.1%} of the boxes are narrower than {_SMALL_BOX:g} pixels at {net.width}x{net.height}"
     if share <= _MANY:
         return fine(f"{key} boxes", text)
-    larger = f"{2 * net.width},{2 * net.height}"
     return look(f"{key} boxes", f"{text}: there is hardly anything of them to see; a larger input helps",
-                python("train.py", *files.with_data, "--img_size", larger))
+                python("train.py", *files.at(2 * net.height, 2 * net.width).with_data))

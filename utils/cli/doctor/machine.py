@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.cli.device import usable_cores
-from utils.cli.doctor.commands import python
+from utils.cli.doctor.commands import Files, python
 from utils.cli.doctor.finding import Finding, fine, look, wrong
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def check_disk(folder: Path, free: int | None = None) -> Finding:
                                                          "--out")
 
 
-def check_memory(network: Network, files_with_data: tuple[object, ...], free: int | None = None) -> Finding:
+def check_memory(network: Network, files: Files, free: int | None = None) -> Finding:
     """Whether a training step of 16 images, train.py's own number, fits the memory."""
     from utils.cli.device import select_device
     from utils.errors import OptionError
@@ -136,7 +136,7 @@ def check_memory(network: Network, files_with_data: tuple[object, ...], free: in
         check_batch_fits(network, batch, device, free)
     except OptionError as error:
         flags = re.match(r"(--batch-size \d+) (--accumulate \d+)", error.remedy)
-        words = " ".join(flags.groups()).split() if flags else ["--img_size", "320"]
-        return look("memory", f"training: {error.problem}", python("train.py", *files_with_data, *words))
+        words = (*files.with_data, *" ".join(flags.groups()).split()) if flags else files.at(320, 320).with_data
+        return look("memory", f"training: {error.problem}", python("train.py", *words))
     return fine("memory", f"training {batch} images at a time takes about {units.file_size(step_bytes(network, batch))}, "
                           "which is free")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,18 +26,22 @@ def run_doctor(args: argparse.Namespace) -> int:
     """Check, and print the findings; 0 if nothing is wrong, 1 if something is.
 
     Raises:
-        OptionError: --percent without the weights that shall be cut, or --save-json would overwrite an input.
+        OptionError: --percent without the weights that shall be cut, --img_size without a cfg, or --save-json would overwrite
+            an input.
         OutputError: --save-json cannot be written.
     """
     if args.percent is not None and (args.cfg is None or args.weights is None):
         raise OptionError("--percent", "is the cut that the weights shall stand", "give --cfg and --weights, too")
+    if args.img_size is not None and args.cfg is None:
+        raise OptionError("--img_size", "is the size at which a network shall run", "give --cfg, too")
     if args.save_json is not None:
         from utils.cli.outputs import check_output
 
         check_output("--save-json", args.save_json, {path.resolve() for path in (args.cfg, args.weights, args.data) if path})
     findings: list[Finding] = []
     colour = coloured(sys.stdout)
-    for finding in examine(Files(args.cfg, args.weights, args.data), args.percent, quiet=args.quiet):
+    files = Files(args.cfg, args.weights, args.data, args.img_size)
+    for finding in examine(files, args.percent, quiet=args.quiet):
         findings.append(finding)
         if finding.mark != "fine" or not args.quiet:
             print(finding_lines(finding, colour=colour), flush=True)
@@ -44,8 +49,7 @@ def run_doctor(args: argparse.Namespace) -> int:
     if args.save_json is not None:
         from utils.reports import write_json
 
-        write_json(args.save_json, {"cfg": args.cfg, "weights": args.weights, "data": args.data, "percent": args.percent,
-                               "summary": summary(findings), "findings": findings})
+        write_json(args.save_json, {**asdict(files), "percent": args.percent, "summary": summary(findings), "findings": findings})
     return SOMETHING_IS_WRONG if any(finding.mark == "wrong" for finding in findings) else 0
 
 
@@ -71,6 +75,12 @@ def examine(files: Files, percent: float | None = None, *, quiet: bool = True) -
 
         network, found = read_cfg(files.cfg)
         yield from found
+    if network is not None and files.img_size is not None:
+        from utils.cli.doctor.cfg import network_at
+
+        network, finding = network_at(network, *files.img_size, files)
+        files = replace(files, img_size=None) if finding.mark == "wrong" else files
+        yield finding
     if network is not None:
         yield from _network(network, files)
     if files.weights is not None:
@@ -98,7 +108,7 @@ def _network(network: Network, files: Files) -> Iterator[Finding]:
 
     yield from check_cfg(network, files)
     yield from check_engines(network, files)
-    yield check_memory(network, files.with_data)
+    yield check_memory(network, files)
 
 
 def _weights(network: Network | None, path: Path, files: Files, percent: float | None) -> Iterator[Finding]:
