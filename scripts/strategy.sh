@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced by the scripts of the pruning strategies: sparsify, prune, fine-tune, verify, compare.
 #
-#   prune_with COMMAND.py [FLAGS]     # the strategy's command and its own flags
+#   prune_with COMMAND.py [FLAGS]     # the strategy's command and its own flags; with --help what the script says at its top
 #
 # Without CFG=, WEIGHTS= and DATA= all starts from a drawn data set and a small network that is trained on it first, which
 # later runs find in output/demo and use again. Results take the place of what an earlier run left there. All of it took 16
@@ -27,8 +27,14 @@ start_from_the_demo() {
 }
 
 prune_with() {
-  local command="$1" root out smaller tuned given name folder
+  local command="$1" root out smaller tuned given name folder word
   shift
+  for word in "$@"; do
+    if [[ "$word" = -h || "$word" = --help ]]; then
+      sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "$0"
+      return
+    fi
+  done
   root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
   out="${OUT:-$root/output/${command%.py}}"
   [[ "$out" = /* ]] || out="$PWD/$out"
@@ -47,6 +53,9 @@ prune_with() {
   done
   source "$root/scripts/venv.sh"
   ensure_venv requirements.txt
+  # a mistyped flag is told now, and not after the training
+  PYTHONPATH="$root" "$VENV_PYTHON" -c "import sys, ${command%.py} as it; it.make_parser().parse_args(sys.argv[1:])" \
+    --cfg . --weights . "$@" > /dev/null
   if [[ -z "$given" ]]; then
     cd "$root" || return  # the paths in the demo's .data are meant from there
     start_from_the_demo

@@ -128,6 +128,28 @@ def test_a_strategy_wants_a_whole_pair_or_none_and_files_that_exist(script, echo
     assert "ASKED" not in half.stdout + gone.stdout
 
 
+@pytest.mark.parametrize("script", STRATEGIES)
+def test_a_strategy_explains_itself_and_trains_nothing(script, echoing):
+    done = strategy(script, echoing, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"bash scripts/{script} " in done.stdout
+    assert "ROUND=" in done.stdout or "SHORTCUTS=" in done.stdout
+    assert "ASKED" not in done.stdout
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    (["--foldd", "beta"], "error: unrecognized arguments: --foldd beta (see slim_prune.py --help)\n"),
+    (["--round", "many"], "error: argument --round: 'many' is not a whole number"),
+])
+def test_a_flag_that_the_command_does_not_know_is_told_before_the_training(echoing, words, told):
+    python = echoing / "venv" / "bin" / "python"
+    python.write_text(f'#!/bin/sh\ncase "$*" in *train.py*) echo TRAINED;; *) exec "{sys.executable}" "$@";; esac\n')
+    done = strategy("slim_prune.sh", echoing, *words, **PAIR, OUT="mine")
+    assert (done.returncode, "TRAINED" in done.stdout) == (2, False)
+    assert done.stderr.startswith(told)
+    assert {path.name for path in echoing.iterdir()} == {"venv", *PAIR.values()}
+
+
 def test_a_strategy_does_not_empty_the_folder_of_its_own_inputs(echoing):
     """Two rounds of one strategy: the second's input is the first's output."""
     tuned = echoing / "out" / "tuned"
