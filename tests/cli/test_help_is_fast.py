@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = sorted({path.name for path in ROOT.glob("*.py")} - {"models.py", "make_cfg.py"})  # make_cfg.py lists architectures
+COMMANDS = sorted({path.name for path in ROOT.glob("*.py")} - {"models.py"})
 SLOW = ("numpy", "cv2", "torch", "matplotlib")
 
 

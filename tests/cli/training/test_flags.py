@@ -90,7 +90,7 @@ def test_frozen_layers_and_transfer_keep_what_they_say(work):
 def test_without_a_cfg_one_is_made_for_the_classes_and_boxes(work, capfd):
     assert work.train("--arch", "yolov3-tiny", "--width-multiple", 0.02, "--img_size", 64, "--batch-size", 8, "--notest",
                       "--out", "run", epochs=1) == 0
-    assert "yolov3-tiny for 3 classes; 6 anchors for 40 boxes: mean IoU" in capfd.readouterr().err
+    assert "yolov3-tiny for 3 classes\n6 anchors for 40 boxes: mean IoU" in capfd.readouterr().err
     network = read_network("run/yolov3-tiny.cfg")
     assert {head.options.classes for head in network.heads} == {3}
     assert (network.net.width, network.net.height) == (64, 64)

@@ -7,8 +7,10 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from utils.cli.arguments import letterboxed
 from utils.darknet import (
     DataFile,
+    Net,
     Network,
     line_of,
     lines_for_classes,
@@ -63,6 +65,11 @@ def training_inputs(args: argparse.Namespace, network: Network | None = None) ->
                           valid, names)
 
 
+def keeps_shape(args: argparse.Namespace, net: Net) -> bool:
+    """Whether the images of this training keep their shape in the network's input."""
+    return bool(args.rect) or letterboxed(args.letterbox, net.letter_box)
+
+
 def _said(data: DataFile, key: str) -> Path:
     path: Path | None = getattr(data, key)
     if path is None:
@@ -91,18 +98,13 @@ def _network(args: argparse.Namespace, data: DataFile, classes: int) -> Network:
 
 def _built(args: argparse.Namespace, data: DataFile, classes: int) -> Network:
     """A cfg for the data: its classes, and anchors by k-means over the boxes of train=."""
-    from utils.datasets import DetectionDataset
-    from utils.datasets.anchors import box_sizes, find_anchors
+    from utils.cli.found_anchors import found_anchors
 
     height, width = args.img_size or (None, None)
-    plain = parse_network(build_cfg(args.arch, classes=classes, width=width, height=height))
-    problems: list[DataError] = []
-    labels = DetectionDataset.read(_said(data, "train"), classes, problems=problems).labels
-    wanted = len(ARCHITECTURES[args.arch].anchors)
-    found = find_anchors(box_sizes(labels), wanted, (plain.net.width, plain.net.height), seed=args.seed)
-    _logger.info("%s for %d classes; %d anchors for %d boxes: mean IoU %.3f", args.arch, classes, wanted, found.boxes,
-                 found.mean_iou)
-    anchors = [(max(0.1, round(float(w), 1)), max(0.1, round(float(h), 1))) for w, h in found.anchors]
+    net = parse_network(build_cfg(args.arch, classes=classes, width=width, height=height)).net
+    _logger.info("%s for %d classes", args.arch, classes)
+    anchors = found_anchors(_said(data, "train"), classes, len(ARCHITECTURES[args.arch].anchors), net,
+                            letterbox=keeps_shape(args, net), seed=args.seed)
     text = build_cfg(args.arch, classes=classes, width=width, height=height, anchors=anchors,
                      width_multiple=args.width_multiple)
     return parse_network(text, f"{args.arch}.cfg")

@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
 from models import Darknet, get_weights
-from utils.cli.arguments import letterboxed
 from utils.cli.training.arguments import DEFAULT_STRENGTH
-from utils.cli.training.inputs import TrainingInputs
+from utils.cli.training.inputs import TrainingInputs, keeps_shape
 from utils.cli.training.teacher_arguments import check_teacher_arguments
 from utils.cli.training.teaching import build_distillation
 from utils.darknet import Network
@@ -83,7 +82,7 @@ def build_trainer(args: argparse.Namespace, inputs: TrainingInputs, processes: P
     model.to(processes.device)
     distillation = build_distillation(args, model, loss, precision, processes.device, _sizes(scales, network), resumed=resumed)
 
-    letterbox = args.rect or letterboxed(args.letterbox, network.net.letter_box)
+    letterbox = keeps_shape(args, network.net)
     batches = _batches(args, inputs, hyp, processes, bar, letterbox=letterbox)
     steps = -(-len(batches) // args.accumulate)
     optimizer = build_optimizer(model, args.optimizer, lr=hyp.lr0, momentum=hyp.momentum,
