@@ -24,8 +24,6 @@ if str(ROOT) not in sys.path:  # run as `python data/convert_coco.py`, from any 
 
 from utils.cli import CommandParser, progress_bar, run_command
 from utils.cli.conversion import conversion_arguments, write_conversion
-from utils.darknet import read_names
-from utils.datasets import read_coco
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -42,6 +40,9 @@ def arguments() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Read, write, tell."""
+    from utils.darknet import read_names
+    from utils.datasets import read_coco
+
     sources = {"train": args.train, **({"valid": args.valid} if args.valid else {})}
     names = read_names(args.names) if args.names else None
     apart = len({folder.resolve() for _, folder in sources.values()}) > 1

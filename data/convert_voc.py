@@ -19,6 +19,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:  # run as `python data/convert_voc.py`, from any folder
@@ -26,14 +27,10 @@ if str(ROOT) not in sys.path:  # run as `python data/convert_voc.py`, from any f
 
 from utils.cli import CommandParser, progress_bar, run_command
 from utils.cli.conversion import conversion_arguments, write_conversion
-from utils.darknet import read_names
-from utils.datasets import (
-    Annotations,
-    joined,
-    read_voc,
-    voc_names,
-)
 from utils.errors import DataError
+
+if TYPE_CHECKING:
+    from utils.datasets import Annotations
 
 _log = logging.getLogger("utils.convert_voc")
 
@@ -55,6 +52,8 @@ def arguments() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Read, write, tell."""
+    from utils.darknet import read_names
+
     sets = {"train": args.train, **({"valid": args.valid} if args.valid else {})}
     names = read_names(args.names) if args.names else _names(args.folder, set(sets.values()))
     with progress_bar("reading", None, quiet=args.quiet) as advance:
@@ -65,6 +64,8 @@ def run(args: argparse.Namespace) -> None:
 def _read(args: argparse.Namespace, image_set: str, names: Sequence[str],
           advance: Callable[[int], object]) -> Annotations:
     """One image set from all folders that have it."""
+    from utils.datasets import joined, read_voc
+
     found = []
     for folder in args.folder:
         if not _has(folder, image_set) and any(_has(other, image_set) for other in args.folder):
@@ -76,6 +77,8 @@ def _read(args: argparse.Namespace, image_set: str, names: Sequence[str],
 
 
 def _names(folders: Sequence[Path], image_sets: set[str]) -> tuple[str, ...]:
+    from utils.datasets import voc_names
+
     names = {name for folder in folders
              for name in voc_names(folder, [one for one in image_sets if _has(folder, one) or len(folders) == 1])}
     if not names:

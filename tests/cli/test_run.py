@@ -75,6 +75,25 @@ def test_any_other_exception_is_our_bug_and_keeps_its_traceback(error):
         run(raises(error))
 
 
+def test_a_package_that_is_not_installed_is_one_line_and_a_module_of_ours_that_is_missing_a_bug(capsys):
+    assert run(raises(ModuleNotFoundError("No module named 'numpy.core'", name="numpy.core"))) == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"error: the package numpy is not installed for {sys.executable}; ")
+    assert message.endswith("pip install -r requirements.txt\n")
+    with pytest.raises(ModuleNotFoundError):
+        run(raises(ModuleNotFoundError("No module named 'utils.gone'", name="utils.gone")))
+
+
+@pytest.mark.parametrize("words", ["test.py --cfg a --weights b --data c", "make_cfg.py --list", "train.py",
+                                   "data/convert_voc.py a --out b", "data/convert_coco.py --train a b --out c"])
+def test_a_command_in_a_python_without_packages_says_what_to_do(words, tmp_path):
+    """-S leaves site-packages out, as the system's python does that a newcomer types."""
+    done = subprocess.run([sys.executable, "-S", *(str(ROOT / word) if word.endswith(".py") else word for word in words.split())],
+                          cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert done.stderr.startswith(("error: the package numpy is not installed", "error: the package torch is not installed"))
+
+
 def test_remarks_of_the_library_go_to_stderr_and_quiet_silences_them(capsys):
     def body(args):
         logging.getLogger("utils.darknet.weights").info("holds layers 0 to 73")

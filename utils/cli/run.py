@@ -27,6 +27,7 @@ _THE_MACHINE_SAYS_NO = {
     errno.EACCES: "permission denied; choose another folder or change its permissions",
     errno.EPERM: "permission denied; choose another folder or change its permissions",
 }
+_OURS = ("utils", "models")  # modules whose absence is a bug, and not a package to install
 
 
 def run_command(
@@ -66,6 +67,12 @@ def _guarded(body: Callable[[argparse.Namespace], int | None], args: argparse.Na
         sys.stdout.flush()
     except BonsaiError as error:
         return _fail(str(error))
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        if package in _OURS:
+            raise
+        return _fail(f"the package {package} is not installed for {sys.executable}; run the python of .venv, which "
+                     "scripts/quickstart.sh makes, or: pip install -r requirements.txt")
     except KeyboardInterrupt:
         _say(f"interrupted; {interrupted}")
         return INTERRUPTED
@@ -123,8 +130,7 @@ def _fail(message: str) -> int:
 
 
 def _say(text: str) -> None:
-    from tqdm import tqdm
-
-    with tqdm.external_write_mode(file=sys.stderr):  # lifts a bar that is being drawn out of the way
+    tqdm = sys.modules.get("tqdm")  # without it there is no bar that would have to be lifted out of the way
+    with tqdm.tqdm.external_write_mode(file=sys.stderr) if tqdm else contextlib.nullcontext():
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
