@@ -35,10 +35,6 @@ class Anchors:
     recall: float
     threshold: float
 
-    def cfg_text(self) -> str:
-        """`10,14, 23,27, ...`: the value of anchors= in a [yolo] section, rounded to whole pixels."""
-        return ", ".join(f"{max(1, round(w))},{max(1, round(h))}" for w, h in self.anchors)
-
 
 def find_anchors(sizes: np.ndarray, k: int, network: tuple[int, int], *, seed: int = 0,
                  threshold: float = 0.2635) -> Anchors:

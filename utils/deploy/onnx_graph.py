@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from utils.darknet import IMAGE, Layer, Network, Weights
 from utils.deploy.network_input import head_inputs
 from utils.deploy.onnx_activations import ACTIVATIONS
@@ -136,8 +134,3 @@ def _model(onnx: Any, builder: GraphBuilder, network: Network, chosen: list[Outp
                               ir_version=helper.find_min_ir_version_for(opsets))
     helper.set_model_props(model, {"cfg_fingerprint": network.fingerprint})
     return model
-
-
-def float_parameters(model: Any) -> int:
-    """How many float32 numbers the graph stores."""
-    return sum(int(np.prod(tensor.dims)) for tensor in model.graph.initializer if tensor.data_type == 1)

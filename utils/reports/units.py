@@ -17,11 +17,6 @@ def file_size(size_bytes: float | None) -> str:
     return _scaled(size_bytes, (" B", " kB", " MB", " GB", " TB"), from_=1000)
 
 
-def giga(value: float | None, digits: int = 3) -> str:
-    """A count of operations in units of 10^9, as Darknet's BFLOPS column: `65.879`."""
-    return "" if value is None else f"{value / 1e9:.{digits}f}"
-
-
 def percent(share: float | None, digits: int = 1) -> str:
     """`0.123` -> `12.3 %`; None and NaN come out empty and as `-`."""
     if share is None:
