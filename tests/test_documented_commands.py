@@ -44,3 +44,16 @@ def test_a_documented_command_line_is_taken(where, words, capsys):
         known.parse_args(flags)
     except SystemExit:
         pytest.fail(f"{where}: {words}: {capsys.readouterr().err.strip()}")
+
+
+@pytest.mark.parametrize("pattern", [
+    r"`((?:python |weights/|data/|bash |benchmarks/)[^`]+)`",  # commands
+    r"--[a-z_][a-z_-]*",                                       # flags
+    r"\]\(([^)]+)\)",                                          # links
+    r"^ {4}(\S.*?) *(?:#.*)?$",                                # lines of code, without what is said of them
+    r"\d+\.\d+",                                               # numbers
+], ids=["commands", "flags", "links", "code", "numbers"])
+def test_both_readmes_say_the_same(pattern):
+    english, chinese = (set(re.findall(pattern, (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE))
+                        for name in ("README.md", "README.zh.md"))
+    assert english == chinese

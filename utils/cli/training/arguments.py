@@ -117,7 +117,7 @@ def _sparsity(parser: CommandParser) -> None:
     group.add_argument("--target-sparsity", type=fraction, default=0.7, metavar="SHARE",
                        help="with --s auto: share of the scales that shall end below 0.01")
     group.add_argument("--prune", type=int, choices=(0, 1), default=1,
-                       help="1: all channels that can be pruned; 0: not those that shortcuts tie together (for prune.py)")
+                       help="1: all channels that can be pruned; 0: not those that shortcuts tie together (for `prune.py --exclude ancestor`)")
     group.add_argument("--sparsity", choices=("constant", "global-decay", "local-decay", "linear"), default="constant",
                        help="how the strength changes: global-decay weakens it for all from the middle on, local-decay for "
                             "the largest scales only, linear falls to a tenth")
