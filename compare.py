@@ -50,15 +50,17 @@ def make_parser() -> CommandParser:
     parser = CommandParser(prog="compare.py", description=__doc__, parents=[common_arguments(), data_arguments()])
     parser.add_argument("pairs", nargs="+", type=pair, metavar="NAME=CFG,WEIGHTS", help="what to compare")
     network_size_argument(parser.add_argument_group("model"))
-    engine_argument(parser)
-    parser.add_argument("--latency", default="torch,opencv", metavar="NAMES",
-                        help="engines to time, separated by commas; an engine that cannot run a pair leaves a gap")
-    parser.add_argument("--repeats", type=positive_int, default=20, metavar="N", help="runs of the latency measurement")
-    parser.add_argument("--verify-engines", default="", metavar="NAMES",
-                        help="engines that must agree, separated by commas: opencv, onnxruntime, darknet (default: none is asked)")
-    parser.add_argument("--report", type=Path, metavar="FILE",
+    group = parser.add_argument_group("measuring")
+    engine_argument(group)
+    group.add_argument("--latency", default="torch,opencv", metavar="NAMES",
+                       help="engines to time, separated by commas; an engine that cannot run a pair leaves a gap")
+    group.add_argument("--repeats", type=positive_int, default=20, metavar="N", help="runs of the latency measurement")
+    group.add_argument("--verify-engines", default="", metavar="NAMES",
+                       help="engines that must agree, separated by commas: opencv, onnxruntime, darknet (default: none is asked)")
+    output = parser.add_argument_group("output")
+    output.add_argument("--report", type=Path, metavar="FILE",
                         help="write all that was found as one HTML page, with curves and detections, and a picture of it beside it")
-    parser.add_argument("--save-json", "--json", type=Path, metavar="FILE", help="write all that was found to FILE as JSON")
+    output.add_argument("--save-json", "--json", type=Path, metavar="FILE", help="write all that was found to FILE as JSON")
     return parser
 
 

@@ -24,8 +24,8 @@ from utils.cli.arguments import letterbox_argument
 def make_parser() -> CommandParser:
     """The flags of this command."""
     parser = CommandParser(prog="detect.py", description=__doc__, parents=[model_arguments()])
-    engine_argument(parser)
     group = parser.add_argument_group("pictures")
+    engine_argument(group)
     group.add_argument("--source", required=True, metavar="WHAT",
                        help="an image, a video, a folder of them, or a pattern in quotes such as 'shots/*.jpg'")
     group.add_argument("--output", "--out", type=Path, default=Path("output"), metavar="DIR",

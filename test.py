@@ -30,8 +30,8 @@ from utils.cli import (
 def make_parser() -> CommandParser:
     """The flags of this command."""
     parser = CommandParser(prog="test.py", description=__doc__, parents=[model_arguments(), data_arguments()])
-    engine_argument(parser)
     group = parser.add_argument_group("evaluation")
+    engine_argument(group)
     group.add_argument("--split", choices=("train", "valid", "test"), default="valid",
                        help="which list of the .data file to evaluate on")
     group.add_argument("--task", choices=("test",), help=argparse.SUPPRESS)  # old command lines say it

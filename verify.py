@@ -43,7 +43,7 @@ def make_parser() -> CommandParser:
     letterbox_argument(group)
     group.add_argument("--tolerance", type=_positive, default=1e-4, metavar="SHARE",
                        help="largest difference allowed with the same epsilon, as a share of the head's range")
-    group.add_argument("--save-json", "--report", type=Path, metavar="FILE", help="write all that was found to FILE as JSON")
+    group.add_argument("--save-json", "--json", type=Path, metavar="FILE", help="write all that was found to FILE as JSON")
     return parser
 
 

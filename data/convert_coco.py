@@ -6,7 +6,7 @@ examples:
                               --valid annotations/instances_val2017.json val2017 \\
                               --names data/coco.names --out data/coco
       COCO itself, with the class names that Darknet's models use; the images are linked, not copied
-  python data/convert_coco.py --train mine.json photos --out data/mine --images copy --report dropped.json
+  python data/convert_coco.py --train mine.json photos --out data/mine --images copy --save-json dropped.json
       an export of a labelling tool; dropped.json tells every box that was left out, and why
 
 Boxes around crowds (iscrowd) are left out. Afterwards: python test.py --data data/coco/coco.data ...

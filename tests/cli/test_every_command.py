@@ -25,7 +25,6 @@ OTHER_MEANING = {
     "--images": "what a network is shown; what becomes of those converted; how many to draw",
     "--out": "a folder; one file (export.py)",
     "--output": "a folder of pictures; one cfg",
-    "--report": "a page; a list of what was left out; the former name of verify.py's --save-json",
     "--save-json": "detections go first where there are any (test.py)",
     "--train": "each source of annotations names its parts in its own way",
     "--valid": "each source of annotations names its parts in its own way",
@@ -68,6 +67,13 @@ def test_every_flag_has_a_help_text_and_can_be_told_to_say_more_or_less(name):
     assert {"-v", "--verbose", "-q", "--quiet", "-h", "--help"} <= set(flags)
     mute = [flag for flag, action in flags.items() if not action.help]
     assert not mute, f"these say nothing in --help: {mute}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_what_every_command_has_in_one_place(name):
+    """Those that have no group of their own; a group's nested ones fall out of it when a parser is a parent."""
+    options = parser(name).format_help().partition("\noptions:\n")[2].partition("\n\n")[0]
+    assert re.findall(r"^  (-\w|--version)\b", options, re.MULTILINE)[:4] == ["-h", "-v", "-q", "--version"]
 
 
 def test_the_same_flag_has_the_same_words_everywhere():

@@ -26,7 +26,7 @@ def boxes_of(data_file, part):
 @needs_shared
 def test_convert_voc_turns_the_blood_cells_into_a_data_set(command, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    code = command("convert_voc")([str(BCCD), "--valid", "test", "--out", str(tmp_path / "bccd"), "--report",
+    code = command("convert_voc")([str(BCCD), "--valid", "test", "--out", str(tmp_path / "bccd"), "--save-json",
                                    str(tmp_path / "dropped.json")])
     out = capsys.readouterr().out
     assert code == 0

@@ -167,32 +167,27 @@ class _Size(argparse.Action):
 def basic_arguments() -> argparse.ArgumentParser:
     """-v, -q, --version: what every command understands, also one that only writes files."""
     parser = argparse.ArgumentParser(add_help=False)
-    _basic(parser.add_argument_group("running"))
+    loud = parser.add_mutually_exclusive_group()
+    loud.add_argument("-v", "--verbose", action="count", default=0, help="say more")
+    loud.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no remarks")
+    parser.add_argument("--version", action="version", version=version(), help="show the version and exit")
     return parser
 
 
 def common_arguments() -> argparse.ArgumentParser:
-    """--device, --threads, --seed, -v, -q, --version: what every command that computes understands."""
-    parser = argparse.ArgumentParser(add_help=False)
+    """--device, --threads, --seed, and `basic_arguments`: what every command that computes understands."""
+    parser = argparse.ArgumentParser(add_help=False, parents=[basic_arguments()])
     group = parser.add_argument_group("running")
     group.add_argument("--device", default="auto", metavar="NAME",
                        help="cpu, cuda, cuda:1, or auto: a GPU where there is one")
     group.add_argument("--threads", type=thread_count, metavar="N", help="CPU threads (default: all cores)")
     seed_argument(group)
-    _basic(group)
     return parser
 
 
 def seed_argument(group: argparse._ActionsContainer) -> None:
     """Add --seed to a parser or a group of one."""
     group.add_argument("--seed", type=seed, default=0, metavar="N", help="of all random choices")
-
-
-def _basic(group: argparse._ArgumentGroup) -> None:
-    loud = group.add_mutually_exclusive_group()
-    loud.add_argument("-v", "--verbose", action="count", default=0, help="say more")
-    loud.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no remarks")
-    group.add_argument("--version", action="version", version=version(), help="show the version and exit")
 
 
 def model_arguments(*, weights: bool = True) -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def conversion_arguments() -> argparse.ArgumentParser:
-    """--out, --images, --paths, --overwrite, --report, -v, -q, --version, as a parent parser."""
+    """--out, --images, --paths, --overwrite, --save-json, -v, -q, --version, as a parent parser."""
     parser = argparse.ArgumentParser(add_help=False, parents=[basic_arguments()])
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; its name becomes that of the .data file")
     parser.add_argument("--images", choices=("link", "copy", "reference"), default="link", help="link, or copy, images "
@@ -23,7 +23,8 @@ def conversion_arguments() -> argparse.ArgumentParser:
     parser.add_argument("--paths", choices=("absolute", "relative"), default="absolute", help="in the lists; relative "
                         "ones start at OUT, which can then be moved")
     parser.add_argument("--overwrite", action="store_true", help="with --images reference: replace other label files")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="JSON with every image and box that was left out")
+    parser.add_argument("--save-json", "--json", type=Path, metavar="FILE",
+                        help="write all that was found to FILE as JSON, with every image and box that was left out")
     return parser
 
 
@@ -40,7 +41,7 @@ def write_conversion(args: argparse.Namespace, parts: Mapping[str, Annotations],
     with progress_bar("writing", total, quiet=args.quiet) as advance:
         files = write_yolo(parts, args.out, sources=sources, images=args.images, paths=args.paths,
                            overwrite=args.overwrite, advance=advance)
-    if args.report:
-        write_json(args.report, conversion_record(parts, files))
+    if args.save_json:
+        write_json(args.save_json, conversion_record(parts, files))
     if not args.quiet:
         print(conversion_text(parts, files, table))
