@@ -17,6 +17,7 @@ from utils.cli.doctor.machine import (
     check_memory,
     check_packages,
     check_threads,
+    check_used,
     pinned_versions,
 )
 from utils.darknet import parse_network
@@ -54,6 +55,21 @@ def test_versions_are_held_against_those_that_the_tests_ran_with(version, mark, 
 def test_pins_are_read_where_they_are_written():
     assert pinned_versions("a==1.2\nb-c==3.0.1  # why\na==0.9; python_version < '3.11'\n") == {"a": "1.2", "b-c": "3.0.1"}
     assert machine.NEEDED.keys() <= pinned_versions(REQUIREMENTS.read_text()).keys()
+
+
+@pytest.mark.parametrize(("missing", "mark", "words"), [
+    ((), "fine", "faster_coco_eval, jinja2, matplotlib are installed"),
+    (("jinja2", "matplotlib"), "wrong", "not installed: jinja2, for --report, matplotlib, for the curves of train.py"),
+    (("tensorboard",), "fine", "tensorboard is not"),
+])
+def test_packages_that_some_commands_need_are_named_with_these(missing, mark, words, monkeypatch):
+    found = machine.importlib.util.find_spec
+    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None if name in missing else found(name))
+    finding = check_used()
+    assert (finding.mark, words in finding.text) == (mark, True), finding
+    assert machine.USED.keys() <= {name.replace("-", "_") for name in pinned_versions(REQUIREMENTS.read_text())}
+    for command in finding.commands:
+        check_command(command)
 
 
 def test_without_a_package_the_files_are_left_alone(monkeypatch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
+import importlib.util
 import os
 import re
 import shutil
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 REQUIREMENTS = Path(__file__).resolve().parents[3] / "requirements.txt"
 NEEDED = {"torch": "torch", "numpy": "numpy", "opencv-python-headless": "cv2", "tqdm": "tqdm"}  # distribution, module
+USED = {"faster_coco_eval": "test.py and every mAP", "jinja2": "--report", "matplotlib": "the curves of train.py"}  # module: by what
 _INSTALL = "pip install -r requirements.txt"
 _OPENCV_WITHOUT_DARKNET = 5
 _ROOM = 1e9  # bytes on the disk
@@ -67,6 +68,15 @@ def _check_package(name: str, version: str | None, wanted: str | None) -> Findin
     if own[0] == tested[0] and own[:2] >= tested[:2]:
         return fine(subject, text)
     return look(subject, f"{text}: another version may do, and nobody tried", _INSTALL)
+
+
+def check_used() -> Finding:
+    """The packages that some commands need and others do without."""
+    missing = [module for module in USED if importlib.util.find_spec(module) is None]
+    if missing:
+        return wrong("packages", "not installed: " + ", ".join(f"{module}, for {USED[module]}" for module in missing), _INSTALL)
+    without = "" if importlib.util.find_spec("tensorboard") else "; tensorboard is not, and train.py then keeps no log for it"
+    return fine("packages", f"{', '.join(USED)} are installed{without}")
 
 
 def _numbers(version: str) -> tuple[int, ...]:

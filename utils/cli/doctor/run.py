@@ -91,8 +91,9 @@ def examine(files: Files, percent: float | None = None, *, quiet: bool = True) -
 
 def _machine(files: Files) -> Iterator[Finding]:
     from utils.cli.doctor.engines import check_installed
-    from utils.cli.doctor.machine import check_apex, check_disk, check_gpu, check_threads
+    from utils.cli.doctor.machine import check_apex, check_disk, check_gpu, check_threads, check_used
 
+    yield check_used()
     yield check_apex()
     yield check_gpu()
     yield check_threads()
