@@ -298,6 +298,32 @@ def an_image_that_is_cut_off(patient):
     Path("images/65.png").write_bytes(Path("images/65.png").read_bytes()[:900])
 
 
+@case("train", "wrong", "images/note.gif: is no image that OpenCV can decode", mended=True)
+def a_file_that_is_no_image(patient):
+    Path("images/note.gif").write_bytes(b"GIF89a")
+    Path("train.txt").write_text(Path("train.txt").read_text() + "images/note.gif\n")
+
+
+@case("train list", "look", "1 line with \\ between folders, the first: train.txt:2", mended=True)
+def a_list_from_windows(patient):
+    patient.edit("train.txt", "images/1.png", "images\\1.png")
+
+
+@case("train list", "look", "64 paths that start at the folder of the list, the first: lists/train.txt:1", mended=True)
+def a_list_in_another_folder(patient):
+    Path("lists").mkdir()
+    Path("images").rename("lists/images")
+    Path("labels").rename("lists/labels")
+    Path("train.txt").rename("lists/train.txt")
+    Path("valid.txt").write_text(Path("valid.txt").read_text().replace("images/", "lists/images/"))
+    patient.edit("my.data", "train=train.txt", "train=lists/train.txt")
+
+
+@case("train list", "look", "repeated lines in train.txt: 1;")
+def an_image_that_stands_there_twice(patient):
+    Path("train.txt").write_text(Path("train.txt").read_text() + "./images/1.png\n")
+
+
 @case("train labels", "wrong", "labels/3.txt:1: width 1.5 lies outside [0, 1]")
 def a_label_in_pixels(patient):
     Path("labels/3.txt").write_text("0 0.5 0.5 1.5 0.5\n")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from utils.darknet import Network
 from utils.datasets import ImageScan, scan_images
 from utils.datasets.images import is_image_name
 from utils.datasets.label_cache import label_files
+from utils.datasets.lists import read_lines
 from utils.errors import DataError, SourceLine
 
 CALIBRATION = 64  # images that a repair asks for; --calibration-images of the pruning commands
@@ -62,6 +64,34 @@ def check_sizes(key: str, scan: ImageScan, network: Network, files: Files) -> It
         yield _check_small_boxes(key, scan, network, files)
 
 
+def check_list(key: str, source: Path) -> Iterator[Finding]:
+    """Whether Darknet finds the images of a list where we do, and whether each stands there once."""
+    if not source.is_file() or is_image_name(source):
+        return
+    named = {number: line for number, line in enumerate(read_lines(source, "image list"), start=1) if line}
+    windows = [number for number, line in named.items() if "\\" in line and not os.path.exists(line)]
+    beside = [number for number, line in named.items() if number not in windows and not os.path.exists(line)
+              and (source.parent / line).exists()]
+    again = len(named) - len({os.path.normpath(line) for line in named.values()})
+    if windows:
+        yield look(f"{key} list", f"{counted(len(windows), 'line')} with \\ between folders, the first: {source}:{windows[0]}; we "
+                   "read it as /, Darknet does so on Windows only", shlex.join(["sed", "-i.bak", r"s|\\|/|g", str(source)]))
+    if beside:
+        yield look(f"{key} list", f"{counted(len(beside), 'path')} that start at the folder of the list, the first: {source}:"
+                   f"{beside[0]}; Darknet lets all start at the folder that it runs in", *_longer_paths(source, beside, named))
+    if again:
+        yield look(f"{key} list", f"repeated lines in {source}: {again}; such an image is seen, and counts, more than once")
+    if not windows and not beside and not again:
+        yield fine(f"{key} list", f"{source}: Darknet, run here, finds the same images, each once")
+
+
+def _longer_paths(source: Path, beside: Sequence[int], named: Mapping[int, str]) -> tuple[str, ...]:
+    """A command that puts the folder before each line of a list, where all want it."""
+    if len(beside) < len(named):
+        return ()
+    return (shlex.join(["sed", "-i.bak", f"/[^[:space:]]/s|^|{source.parent.resolve()}/|", str(source)]),)
+
+
 def check_calibration(scan: ImageScan, files: Files) -> Finding:
     """Whether there are as many images as a repair without labels wants to see."""
     if len(scan) >= CALIBRATION:
@@ -88,10 +118,10 @@ def _sorted_problems(scan: ImageScan) -> tuple[list[DataError], list[DataError],
         where = _place(error)
         if Path(where.path) == Path(scan.source):
             missing.append(error)
-        elif is_image_name(where.path):
-            broken.append(error)
-        else:
+        elif Path(where.path).suffix == ".txt":
             labels.append(error)
+        else:
+            broken.append(error)
     return missing, broken, labels
 
 
@@ -104,8 +134,6 @@ def _without_images(source: str, broken: Sequence[DataError]) -> tuple[str, ...]
     path = Path(source)
     if not path.is_file() or is_image_name(path):
         return ()
-    from utils.datasets.lists import read_lines
-
     bad = {str(error.where) for error in broken}
     lines = [number for number, line in enumerate(read_lines(path, "image list"), start=1)
              if line and any(name == line or name.endswith(os.sep + line) for name in bad)]

@@ -130,7 +130,7 @@ def _weights(network: Network | None, path: Path, files: Files, percent: float |
 def _data(network: Network | None, path: Path, files: Files, quiet: bool) -> Iterator[Finding]:
     from utils.cli.doctor.anchors import check_anchors
     from utils.cli.doctor.data import check_data, read_described
-    from utils.cli.doctor.images import check_calibration, check_images, check_sizes, scan_list
+    from utils.cli.doctor.images import check_calibration, check_images, check_list, check_sizes, scan_list
 
     described, found = read_described(path)
     yield from found
@@ -147,6 +147,7 @@ def _data(network: Network | None, path: Path, files: Files, quiet: bool) -> Ite
         if scan is None:
             continue
         scans[key] = scan
+        yield from check_list(key, source)
         yield from check_images(key, scan, described.names, files)
         if network is not None:
             yield from check_sizes(key, scan, network, files)
