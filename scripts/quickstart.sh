@@ -50,6 +50,7 @@ mkdir -p "$root/output/cache/tmp"
 (( ${#root} > 50 )) || export TMPDIR="$root/output/cache/tmp"  # sockets lie there, whose paths must be short
 export XDG_CACHE_HOME="$root/output/cache" XDG_CONFIG_HOME="$root/output/cache" MPLCONFIGDIR="$root/output/cache/matplotlib"
 export PIP_CACHE_DIR="$root/output/cache/pip" TORCH_HOME="$root/output/cache/torch"
+export RUSTUP_HOME="$root/output/cache/rustup"  # pip asks rustc which version it is, and that one may keep settings
 
 # shellcheck source=scripts/venv.sh
 source "$root/scripts/venv.sh"
