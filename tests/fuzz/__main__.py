@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.keep is not None:
         args.keep.mkdir(parents=True, exist_ok=True)
     cases, bad, seconds, told = Counter(), Counter(), Counter(), set()
-    with (quiet_logging(), progress_bar("cases", 1 if args.case else args.cases) as advance,
+    with (quiet_logging(), progress_bar("fuzzing", 1 if args.case else args.cases, unit="case") as advance,
           tempfile.TemporaryDirectory(dir=args.keep) as folder, Path(folder, "at-work").open("w") as note):
         sys.stderr.write(f"should this process die, the case is in {note.name}\n")
         for name in names:

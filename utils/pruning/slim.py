@@ -13,7 +13,7 @@ import numpy as np
 
 from utils.darknet import Network, Weights
 from utils.errors import PlanError
-from utils.pruning.class_scores import ClassScores, Reduction
+from utils.pruning.class_scores import Reduction
 from utils.pruning.exclusion import Exclusion
 from utils.pruning.importance import gamma_importance
 from utils.pruning.plan import Plan
@@ -67,22 +67,24 @@ def slim_cut(network: Network, weights: Weights, global_percent: float, layer_ke
     limit = limit_of({layer: np.where(flags, scores[layer], np.inf) for layer, flags in counted.items()}, values)
     if global_percent == 0:
         return ThresholdCut(classes, np.ones(groups.count, dtype=bool), 0.0, (), limit)
+    asked = int(len(values) * global_percent)
     kept, alone = ~classes.prunable, ~classes.prunable
-    for layer, survives in _survivors(classes, scores, global_percent).items():
+    for layer, survives in _survivors(scores, counted, asked, values[asked]).items():
         alone[groups.vectors[layer][survives]] = True
         kept[groups.vectors[layer][_with_minimum(survives, scores[layer], layer_keep)]] = True
     rescued = tuple(layer.index for layer in network.layers
                     if layer.kind == "convolutional" and not alone[groups.vectors[layer.index]].any())
-    return ThresholdCut(classes, kept, float(values[int(len(values) * global_percent)]), rescued, limit)
+    return ThresholdCut(classes, kept, float(values[asked]), rescued, limit)
 
 
-def _survivors(classes: ClassScores, gammas: Mapping[int, np.ndarray], global_percent: float) -> dict[int, np.ndarray]:
-    """Per layer a bool per channel: is it above the threshold, or not in the statistic at all?"""
-    counted = {layer: classes.prunable[classes.groups.vectors[layer]] for layer in gammas}
+def _survivors(gammas: Mapping[int, np.ndarray], counted: Mapping[int, np.ndarray], asked: int,
+               threshold: float) -> dict[int, np.ndarray]:
+    """Per layer a bool per channel: is it above the threshold, or not in the statistic at all?
+
+    counted: per layer, which channels are in the statistic. asked: how many of them shall go at most, where some are equal.
+    """
     values = np.concatenate([gammas[layer][flags] for layer, flags in counted.items()])
     position = np.concatenate([np.flatnonzero(flags) / len(flags) for flags in counted.values()])
-    asked = int(len(values) * global_percent)
-    threshold = np.partition(values, asked)[asked]
     above = values > threshold
     tied = np.flatnonzero(values == threshold)
     if len(tied) > 1:

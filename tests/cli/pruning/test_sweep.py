@@ -97,7 +97,7 @@ def test_blocks_are_swept_by_whole_numbers_and_a_dry_run_writes_nothing(residual
 ])
 def test_impossible_sweeps_are_told_before_anything_is_measured(name, words, said, residual_pair, tmp_path, capsys, monkeypatch):
     before = everything(tmp_path)
-    monkeypatch.setattr("utils.cli.pruning.sweep.latency_of", lambda *_: pytest.fail("something was measured"))
+    monkeypatch.setattr("utils.cli.pruning.measured_network.latency_of", lambda *_: pytest.fail("something was measured"))
     assert COMMANDS[name](residual_pair, *words) == 2
     assert said in capsys.readouterr().err
     assert everything(tmp_path) == before

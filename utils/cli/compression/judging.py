@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from utils.cli.pruning.measured_network import Measured, measured
 from utils.cli.pruning.measuring import Files, Validation, engine_of
-from utils.cli.pruning.staging import final_names
-from utils.cli.pruning.sweep import Measured, measured
+from utils.cli.pruning.staging import final_names, write_pair
 from utils.errors import DataError
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ class Judge:
                calibrated: tuple[Path, ...]) -> Iterator[Judge]:
         """Ready to measure; what it writes meanwhile goes afterwards. DataError where an image cannot be read."""
         from utils.cli.arguments import letterboxed
-        from utils.cli.pruning.sweep import write_pair
         from utils.training import detections_as_labels
 
         letterbox = letterboxed(args.letterbox, uncut.network.net.letter_box)

@@ -12,7 +12,7 @@ from utils.cli.compression.budget import Budget
 from utils.cli.compression.judging import Judge
 from utils.cli.compression.targets import Target
 from utils.cli.progress import progress_bar
-from utils.cli.pruning.sweep import Measured, lost_map50
+from utils.cli.pruning.measured_network import Measured, lost_map50
 from utils.errors import TargetError
 
 if TYPE_CHECKING:

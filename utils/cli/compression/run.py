@@ -10,11 +10,12 @@ from utils.cli.compression.budget import Budget
 from utils.cli.compression.judging import Judge
 from utils.cli.compression.rounds import Rounds, in_order, times
 from utils.cli.pruning.cutting import CutPair, Cutting, device_name, read_starting_weights
+from utils.cli.pruning.measured_network import check_labelled
 from utils.cli.pruning.measuring import Validation
 from utils.cli.pruning.prefixes import compressed as prefix_of
 from utils.cli.pruning.showing import print_costs, print_result, print_sweep, print_widths
 from utils.cli.pruning.staging import outputs_of
-from utils.cli.pruning.sweep import Sweep, check_labelled
+from utils.cli.pruning.sweep import Sweep
 from utils.cli.pruning.writing import write_measured
 from utils.errors import OptionError
 

@@ -1,4 +1,4 @@
-"""Where a pruning command writes: the names of its results, and errors that name no staging place."""
+"""Where a pruning command writes, and the pair itself: the names of its results, and errors that name no staging place."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from utils.cli.outputs import input_files
 from utils.errors import BonsaiError, OptionError, OutputError
+
+if TYPE_CHECKING:
+    from utils.darknet import Network, Weights
 
 
 @dataclass(frozen=True)
@@ -94,3 +98,11 @@ def renamed(text: str, names: Mapping[str, Path]) -> str:
     for staged, final in names.items():
         text = text.replace(staged, str(final))
     return text
+
+
+def write_pair(network: Network, weights: Weights, pair: tuple[Path, Path], seen: int | None = 0) -> None:
+    """Write cfg and weights; `seen` goes into the header."""
+    from utils.darknet import write_cfg, write_weights
+
+    write_cfg(pair[0], network)
+    write_weights(pair[1], network, weights, seen=seen)

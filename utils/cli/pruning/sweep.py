@@ -3,56 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from utils.cli.pruning.cutting import Cutting
 from utils.cli.pruning.knee import PER_HALVING, knee
-from utils.cli.pruning.measuring import Files, Validation, latency_of
+from utils.cli.pruning.measured_network import Measured, check_labelled, lost_map50, measured
+from utils.cli.pruning.measuring import Validation
 from utils.cli.pruning.staging import final_names
 from utils.cli.pruning.steps import steps_like
 from utils.errors import OptionError
 
 if TYPE_CHECKING:
-    from utils.darknet import Network, Weights
-    from utils.deploy import Latency
-    from utils.pruning import NetworkCost, Plan
-    from utils.training import EvaluationResult
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One network of a sweep. value: what was asked for, and plan: what was chosen; None for the uncut network.
-
-    agreement: of its detections with those of the uncut one, missed: what it misses at the heads; None if not measured.
-    """
-
-    value: float | None
-    plan: Plan | None
-    cost: NetworkCost
-    latency: Latency
-    evaluation: EvaluationResult | None
-    agreement: float | None = None
-    missed: float | None = None
-
-    @property
-    def map50(self) -> float | None:
-        """mAP@0.5; None where it was not measured."""
-        return self.evaluation.metrics.map50_coco if self.evaluation else None
-
-    @property
-    def quality(self) -> float | None:
-        """mAP@0.5, or without labels the agreement with the uncut network."""
-        return self.agreement if self.map50 is None else self.map50
-
-
-def lost_map50(uncut: Measured, smaller: Measured) -> float:
-    """How much less mAP@0.5 a smaller network has; NaN where one of them was not measured."""
-    return math.nan if uncut.map50 is None or smaller.map50 is None else uncut.map50 - smaller.map50
+    from utils.pruning import Plan
 
 
 @dataclass(frozen=True)
@@ -104,13 +70,6 @@ def check_sweep(args: argparse.Namespace) -> None:
         raise OptionError("--sweep", "a saved plan is one cut", "leave --plan-in out, or --sweep")
 
 
-def check_labelled(args: argparse.Namespace, uncut: Measured) -> None:
-    """OptionError where --max-drop asks for a mAP, and no label says what would be right."""
-    if uncut.map50 is None or math.isnan(uncut.map50):
-        raise OptionError("--max-drop", f"{args.data} has no label, so there is no mAP that could drop",
-                          "give labelled images, or do without --max-drop")
-
-
 def sweep_plans(args: argparse.Namespace, choose: Callable[[argparse.Namespace], Plan], swept: str) -> dict[float, Plan]:
     """The plan for each value of --sweep: chosen first, so that an impossible one is told before anything is measured."""
     values = steps_like(args.sweep, getattr(args, swept), f"--{swept}")
@@ -141,14 +100,6 @@ def run_sweep(args: argparse.Namespace, cutting: Cutting, plans: dict[float, Pla
     return Sweep(f"--{swept}", uncut, tuple(points), args.max_drop)
 
 
-def write_pair(network: Network, weights: Weights, pair: Files, seen: int | None = 0) -> None:
-    """Write cfg and weights; `seen` goes into the header."""
-    from utils.darknet import write_cfg, write_weights
-
-    write_cfg(pair[0], network)
-    write_weights(pair[1], network, weights, seen=seen)
-
-
 def sweep_facts(sweep: Sweep, chosen: float | None) -> dict[str, Any]:
     """What reports show of a sweep: plain values, the uncut network as the point without a value."""
     within = sweep.largest_within
@@ -171,14 +122,3 @@ def _facts(point: Measured) -> dict[str, Any]:
             "map": point.evaluation.metrics.map if point.evaluation else None, "parameters": point.cost.parameters,
             "gflops": point.cost.bflops, "agreement": point.agreement, "missed": point.missed,
             "file_bytes": point.cost.weights_bytes, "latency_ms": point.latency.median_ms}
-
-
-def measured(args: argparse.Namespace, cut: Sequence[Any], pair: Files, validation: Validation | None,
-             value: float | None, plan: Plan | None) -> Measured:
-    """Write a network and its weights as `pair`, and measure what can be; `value` and `plan` say how it came to be."""
-    from utils.pruning import NetworkCost
-
-    network, weights = cut[:2]
-    write_pair(network, weights, pair)
-    evaluation = validation.evaluate(pair, "before" if value is None else f"{value:g}") if validation else None
-    return Measured(value, plan, NetworkCost.of(network), latency_of(args, network, pair), evaluation)

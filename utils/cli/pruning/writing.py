@@ -13,8 +13,8 @@ from utils.atomic import made_folder, staged_files, write_text
 from utils.cli.pruning.cutting import CutPair, Cutting
 from utils.cli.pruning.measuring import Files, Validation, latency_of, verify
 from utils.cli.pruning.pruned_pair import PrunedPair
-from utils.cli.pruning.staging import Outputs, final_names, renamed
-from utils.cli.pruning.sweep import Sweep, write_pair
+from utils.cli.pruning.staging import Outputs, final_names, renamed, write_pair
+from utils.cli.pruning.sweep import Sweep
 
 if TYPE_CHECKING:
     from utils.deploy import VerificationReport
