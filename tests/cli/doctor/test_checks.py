@@ -455,6 +455,16 @@ def test_a_size_that_does_not_go_through_the_layers_is_wrong_and_the_nearest_tha
     assert size.mark == "fine"
 
 
+def test_a_compression_is_shown_the_images_of_the_data_that_was_named(healthy):
+    healthy.write_weights()
+    named = [command for finding in healthy.examined() for command in finding.commands if command.startswith("python compress.py")]
+    assert named == ["python compress.py --cfg my.cfg --weights my.weights --data my.data --target 2x"]
+    CASES["work where the parameters are not"].breaks(healthy)
+    for data, images in (("my.data", "--data my.data"), (None, "--images PICTURES")):
+        (speed,) = healthy.said("speed", weights=None, data=data and Path(data))
+        assert speed.commands == (f"python compress.py --cfg my.cfg --weights MY.weights {images} --target gflops:2x",)
+
+
 def test_every_mended_file_has_its_old_self_beside_it(healthy):
     healthy.edit("my.cfg", "filters=21", "filters=18")
     broken = Path("my.cfg").read_bytes()

@@ -162,7 +162,7 @@ def _check_speed(network: Network, files: Files) -> Finding:
             "parameters")
     if held >= _EARLY_PARAMETERS:
         return fine("speed", text)
-    ways = [python("compress.py", *files.pair, "--images", "PICTURES", "--target", "gflops:2x")]
+    ways = [python("compress.py", *files.with_images, "--target", "gflops:2x")]
     if residual_blocks(network):
         ways.insert(0, python("layer_prune.py", *files.pair, "--shortcuts", 8))
     return look("speed", f"{text}: a share of channels takes parameters first and time last. For speed cut blocks, or aim at "

@@ -38,6 +38,11 @@ class Files:
         """`pair`, and --data where it was named."""
         return self.pair if self.data is None else self.with_data
 
+    @property
+    def with_images(self) -> tuple[object, ...]:
+        """`pair`, and what has images to repair on: --data where it was named."""
+        return (*self.pair, "--images", "PICTURES") if self.data is None else self.with_data
+
     def at(self, height: int, width: int) -> Files:
         """The same with another --img_size."""
         return replace(self, img_size=(height, width))

@@ -54,9 +54,8 @@ def _check_sparsity(judged: SparsityGauge, files: Files, percent: float | None) 
 
 def _ways_to_sparsity(files: Files, share: float) -> tuple[str, str]:
     """Press the gammas first; or let a repair on images take the place of it."""
-    images = () if files.data is not None else ("--images", "PICTURES")
     return (python("train.py", *files.with_data, "-sr", "--s", "auto", "--target-sparsity", f"{share:g}"),
-            python("compress.py", *files.with_known_data, *images, "--target", "2x"))
+            python("compress.py", *files.with_images, "--target", "2x"))
 
 
 def _check_limit(network: Network, weights: Weights, judged: SparsityGauge, safe: float) -> Finding:
@@ -105,10 +104,9 @@ def _check_yield(network: Network, pruned: Network, files: Files, percent: float
             f"parameters and {work:.0%} of the operations")
     if parameters >= percent - _FAR and work >= percent - _FAR:
         return fine("yield", text)
-    images = () if files.data is not None else ("--images", "PICTURES")
     times = f"{1 / (1 - percent):.3g}x"
     return look("yield", f"{text}: less than was asked. Where a budget counts, name it",
-                python("compress.py", *files.with_known_data, *images, "--target", f"params:{times}", f"gflops:{times}"))
+                python("compress.py", *files.with_images, "--target", f"params:{times}", f"gflops:{times}"))
 
 
 def _width(network: Network) -> int:
