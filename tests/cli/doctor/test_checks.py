@@ -148,6 +148,11 @@ def weights_of_other_classes(patient):
     patient.write_weights(cfg=CFG.replace("filters=21", "filters=30").replace("classes=2", "classes=5"))
 
 
+@case("weights", "look", "was trained for 5 classes, my.cfg is for those of my.data: a start for training")
+def weights_of_other_classes_and_data_for_the_cfg(patient):
+    patient.write_weights(cfg=CFG.replace("filters=21", "filters=30").replace("classes=2", "classes=5"))
+
+
 @case("weights", "wrong", "it has the length that before.cfg asks for")
 def weights_of_the_cfg_beside_it(patient):
     wide = CFG.replace("filters=16", "filters=24", 1)

@@ -46,6 +46,12 @@ def read_described(path: Path) -> tuple[Described | None, list[Finding]]:
     return Described(data, names), found
 
 
+def is_for(network: Network, path: Path) -> bool:
+    """Whether all heads know as many classes as a .data file; False where it cannot be read or does not say."""
+    described, _ = read_described(path)
+    return described is not None and described.classes is not None and not lines_for_classes(network, described.classes)
+
+
 def check_data(described: Described, network: Network | None) -> Iterator[Finding]:
     """classes= against names, names against heads, and the folder that Darknet saves to."""
     if described.names is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.cli.doctor.commands import Files, change_lines, python
+from utils.cli.doctor.data import is_for
 from utils.cli.doctor.finding import Finding, attempted, collected_warnings, counted, fine, look, one_line, wrong
 from utils.darknet import (
     Network,
@@ -121,6 +122,10 @@ def _unfit(path: Path, files: Files, network: Network, error: WeightsError) -> F
         return wrong("weights", one_line(error), *_fetched_again(path, error))
     classes = classes_in_file(path, network)
     if classes is not None and {head.options.classes for head in network.heads} != {classes}:
+        if files.data is not None and is_for(network, files.data):
+            return look("weights", f"{path} was trained for {counted(classes, 'class')}, {network.path} is for those of {files.data}: "
+                        "a start for training (the convolutions before the heads begin anew), not a network to prune or to run",
+                        python("train.py", *files.with_data))
         return wrong("weights", f"{path} was trained for {counted(classes, 'class')}, the heads of "
                      f"{network.path} know {network.heads[0].options.classes}. To train from it all is well (the convolutions "
                      "before the heads begin anew); for all else change the cfg",
