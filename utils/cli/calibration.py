@@ -55,6 +55,12 @@ def images_at_hand(args: argparse.Namespace) -> bool:
     return train is not None and train.exists()
 
 
+def check_images_named(args: argparse.Namespace) -> None:
+    """OptionError where neither --images nor --data names images to measure on."""
+    if args.images is None and args.data is None:
+        raise OptionError("--images", "is needed to measure on images", "give a folder of images, or --data")
+
+
 def calibration_paths(args: argparse.Namespace) -> list[Path]:
     """The files that --images or --data's train= name, each once; missing ones are reported and left out.
 
@@ -63,11 +69,8 @@ def calibration_paths(args: argparse.Namespace) -> list[Path]:
     """
     from utils.datasets import read_image_list
 
-    source = args.images
-    if source is None:
-        if args.data is None:
-            raise OptionError("--images", "is needed to measure on images", "give a folder of images, or --data")
-        source = args.data
+    check_images_named(args)
+    source = args.data if args.images is None else args.images
     if Path(source).suffix == ".data" and Path(source).is_file():
         source = _list_of(Path(source))
     missing: list[DataError] = []

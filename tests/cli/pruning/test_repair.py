@@ -67,6 +67,13 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(words, said, residual_
     assert everything(tmp_path) == before
 
 
+def test_a_repair_without_images_is_refused_before_the_cut_is_remarked_on(residual_pair, capsys):
+    assert SLIM(residual_pair, "--global_percent", "0.9", "--dry-run") == 0
+    assert "warning: " in capsys.readouterr().err, "this cut is one that is remarked on"
+    assert SLIM(residual_pair, "--global_percent", "0.9", "--repair", "bn") == 2
+    assert capsys.readouterr().err == "error: --images: is needed to measure on images; give a folder of images, or --data\n"
+
+
 def test_every_cut_of_a_sweep_is_repaired(residual_pair, data, tmp_path):
     facts = cut(residual_pair, tmp_path / "out", "--repair", "reconstruct", "--images", data.parent / "images",
                 "--sweep", "0.3:0.5:0.2")

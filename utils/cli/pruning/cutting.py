@@ -62,16 +62,13 @@ class Cutting:
         """Reads images where something is to be measured on them.
 
         Raises:
-            OptionError: --repair has no images to measure on, or does not go with --fold. DataError: they cannot be used.
+            DataError: they cannot be used.
         """
         from utils.cli.calibration import images_at_hand, read_calibration_images
 
         repair: Repair = args.repair
         if args.repair == "auto":
             repair = "reconstruct" if args.fold is None and images_at_hand(args) else "none"
-        if repair == "reconstruct" and args.fold is not None:
-            raise OptionError("--fold", "is for cuts without reconstruction, which finds the constants by itself",
-                              "leave it out, or say --repair none")
         fold: FoldName | None = None if repair == "reconstruct" else args.fold or "exact"
         measures = fold in ("mean", "exact-mean") and args.images is not None
         if repair == "none" and not measures:
@@ -118,6 +115,17 @@ class Cutting:
 
             weights = recalibrated(network, weights, self.images.batches(self.args.batch_size), device=device_name(self.args))
         return CutPair(network, weights, approximate_layers=carried.approximate_layers, adders=carried.adders)
+
+
+def check_repair(args: argparse.Namespace) -> None:
+    """OptionError where --repair has no images to measure on, or does not go with --fold."""
+    from utils.cli.calibration import check_images_named
+
+    if args.repair == "reconstruct" and args.fold is not None:
+        raise OptionError("--fold", "is for cuts without reconstruction, which finds the constants by itself",
+                          "leave it out, or say --repair none")
+    if args.repair in ("bn", "reconstruct"):
+        check_images_named(args)
 
 
 def read_starting_weights(path: Path, network: Network) -> Weights:

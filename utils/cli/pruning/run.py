@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from utils.atomic import made_folder, write_text
-from utils.cli.pruning.cutting import Cutting, read_starting_weights
+from utils.cli.pruning.cutting import Cutting, check_repair, read_starting_weights
 from utils.cli.pruning.measuring import Validation
 from utils.cli.pruning.plan_files import load_plan, plan_differences
 from utils.cli.pruning.prefixes import name_prefix
@@ -48,6 +48,7 @@ def run_pruning(args: argparse.Namespace, strategy: Strategy, swept: str) -> int
     from utils.pruning import summarize
 
     check_sweep(args)
+    check_repair(args)
     args.threads = prepare_process(threads=args.threads, seed=args.seed)
     network = requested_network(args)
     weights = read_starting_weights(args.weights, network)
