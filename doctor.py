@@ -7,6 +7,7 @@
     python doctor.py --cfg my.cfg --weights my.weights --data my.data    a pair, its labels and images
     python doctor.py --cfg my.cfg --weights my.weights --percent 0.7     will it stand this cut?
     python doctor.py --cfg my.cfg --data my.data --img_size 512,320      do images, boxes and anchors suit this input?
+    python doctor.py --cfg my.cfg --t_cfg big.cfg --t_weights big.weights        can this teacher teach it?
 
 One line per check: `fine`; `look`, which works and may not be what you want; or `wrong`. Below it, a command that mends it.
 Nothing is written but what --save-json asks for. With -q, what is fine is not told.

@@ -39,7 +39,8 @@ def test_the_machine_alone_can_be_looked_at(doctor, capsys):
 
 
 @pytest.mark.parametrize("words", [["--percent", "0.5"], ["--cfg", "my.cfg", "--percent", "0.5"], ["--percent", "50"],
-                                   ["--cfgs", "my.cfg"], ["--img_size", "64"], [*MODEL, "--save-json", "my.cfg"], ["--save-json", "no/folder/a.json"]])
+                                   ["--cfgs", "my.cfg"], ["--img_size", "64"], ["--t_cfg", "my.cfg"], [*MODEL, "--t_weights", "a.weights"],
+                                   [*MODEL, "--save-json", "my.cfg"], ["--save-json", "no/folder/a.json"]])
 def test_a_command_line_without_sense_gives_2_and_one_line(doctor, healthy, capsys, words):
     before = Path("my.cfg").read_bytes()
     assert doctor(words) == 2

@@ -19,6 +19,8 @@ def doctor_arguments(description: str | None) -> CommandParser:
     network_size_argument(group)
     group.add_argument("--percent", "--global_percent", type=fraction, metavar="SHARE",
                        help="share of all prunable channels to remove; do the gammas allow this cut of slim_prune.py?")
+    group.add_argument("--t_cfg", type=Path, metavar="FILE", help="cfg of the teacher; can it teach this network?")
+    group.add_argument("--t_weights", type=Path, metavar="FILE", help="its weights (.weights or .pt)")
     output = parser.add_argument_group("output")
     output.add_argument("--save-json", "--json", type=Path, metavar="FILE", help="write all that was found to FILE as JSON")
     return parser

@@ -14,13 +14,22 @@ _SHOWN = 3  # files that one command corrects
 class Files:
     """What the user named; a command that needs what was not named says MY.cfg, MY.weights or MY.data for it.
 
-    img_size: (height, width) at which the network shall run, pixels; None for what the cfg says.
+    img_size: (height, width) at which the network shall run, pixels; None for what the cfg says. t_cfg, t_weights: of a
+    teacher.
     """
 
     cfg: Path | None = None
     weights: Path | None = None
     data: Path | None = None
     img_size: tuple[int, int] | None = None
+    t_cfg: Path | None = None
+    t_weights: Path | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All that were named."""
+        named = self.cfg, self.weights, self.data, self.t_cfg, self.t_weights
+        return tuple(path for path in named if path is not None)
 
     @property
     def pair(self) -> tuple[object, ...]:

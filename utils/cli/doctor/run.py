@@ -26,21 +26,25 @@ def run_doctor(args: argparse.Namespace) -> int:
     """Check, and print the findings; 0 if nothing is wrong, 1 if something is.
 
     Raises:
-        OptionError: --percent without the weights that shall be cut, --img_size without a cfg, or --save-json would overwrite
-            an input.
+        OptionError: --percent without the weights that shall be cut, --img_size or --t_cfg without a cfg, --t_weights without
+            --t_cfg, or --save-json would overwrite an input.
         OutputError: --save-json cannot be written.
     """
     if args.percent is not None and (args.cfg is None or args.weights is None):
         raise OptionError("--percent", "is the cut that the weights shall stand", "give --cfg and --weights, too")
     if args.img_size is not None and args.cfg is None:
         raise OptionError("--img_size", "is the size at which a network shall run", "give --cfg, too")
+    if args.t_cfg is not None and args.cfg is None:
+        raise OptionError("--t_cfg", "is the teacher of a network", "give --cfg, too")
+    if args.t_weights is not None and args.t_cfg is None:
+        raise OptionError("--t_weights", "are those of a teacher", "give --t_cfg, too")
+    files = Files(args.cfg, args.weights, args.data, args.img_size, args.t_cfg, args.t_weights)
     if args.save_json is not None:
         from utils.cli.outputs import check_output
 
-        check_output("--save-json", args.save_json, {path.resolve() for path in (args.cfg, args.weights, args.data) if path})
+        check_output("--save-json", args.save_json, {path.resolve() for path in files.paths})
     findings: list[Finding] = []
     colour = coloured(sys.stdout)
-    files = Files(args.cfg, args.weights, args.data, args.img_size)
     for finding in examine(files, args.percent, quiet=args.quiet):
         findings.append(finding)
         if finding.mark != "fine" or not args.quiet:
@@ -85,6 +89,10 @@ def examine(files: Files, percent: float | None = None, *, quiet: bool = True) -
         yield from _network(network, files)
     if files.weights is not None:
         yield from _weights(network, files.weights, files, percent)
+    if network is not None and files.t_cfg is not None:
+        from utils.cli.doctor.teacher import check_teacher
+
+        yield from check_teacher(network, files, files.t_cfg, files.t_weights)
     if files.data is not None:
         yield from _data(network, files.data, files, quiet)
 

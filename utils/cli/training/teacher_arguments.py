@@ -92,7 +92,7 @@ def check_teacher_arguments(args: argparse.Namespace) -> None:
         if idle:
             raise OptionError(", ".join(idle), "would change nothing: there is no teacher", "add --t_cfg and --t_weights")
         return
-    if args.weights is not None and _same_file(args.weights, args.t_weights):
+    if args.weights is not None and same_file(args.weights, args.t_weights):
         raise OptionError("--t_weights", f"{args.t_weights} is the file that the student starts from (or a copy), so it could "
                           "teach it nothing", "name the weights of the network before pruning")
     methods = args.distill or (DEFAULT_METHOD,)
@@ -115,8 +115,8 @@ def check_teacher_arguments(args: argparse.Namespace) -> None:
                           "add --no-augment, or leave it out" if not args.no_augment else "leave --multi-scale out")
 
 
-def _same_file(one: Path, other: Path) -> bool:
-    """Also of copies."""
+def same_file(one: Path, other: Path) -> bool:
+    """Whether the two are one file, or copies of each other."""
     with suppress(OSError):
         return one.samefile(other) or filecmp.cmp(one, other, shallow=False)
     return False
