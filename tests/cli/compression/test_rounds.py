@@ -30,10 +30,11 @@ class Cut:
 
 @dataclass
 class Compressor:
-    """Reaches its limits times `overshoot`, and nothing below `smallest`."""
+    """Reaches its limits times `overshoot`, and nothing below `smallest`; from the original it misses `at_once`."""
 
     overshoot: float = 1.0
     smallest: float = 0.0
+    at_once: float = 0.2
     network: Net = field(default_factory=lambda: Net(1600))
 
     @property
@@ -49,7 +50,7 @@ class Compressor:
     def cut(self, current, limits, units, advance) -> Cut:
         if limits[0].most < self.smallest:
             raise TargetError("my.cfg", "cannot be so small", "ask for more")
-        return Cut(Net(limits[0].most * self.overshoot))
+        return Cut(Net(limits[0].most * self.overshoot), residual=0.1 if current.heads else self.at_once)
 
 
 class Judge:
@@ -94,6 +95,29 @@ def test_each_round_halves_at_most_and_the_last_is_taken(rounds):
     run = rounds(rounds=1)
     run.towards(budget(8))
     assert sizes(run) == pytest.approx([200])
+
+
+def test_one_cut_is_taken_where_it_misses_less_than_many_rounds(rounds):
+    run = rounds(Compressor(at_once=0.05))
+    assert run.towards(budget(8))[0].residual == 0.05
+    assert sizes(run) == pytest.approx([800, 400, 200]), "the round that it beats is no point of the curve"
+    assert [found.residual for found, _ in run.done] == [0.05, 0.1, 0.05]
+    run = rounds(Compressor(at_once=0.05), rounds=3)
+    assert run.towards(budget(8))[0].residual == 0.1, "three rounds were asked for"
+    run = rounds(Compressor(at_once=0.05))
+    run.towards(budget(4))
+    assert sizes(run) == pytest.approx([800, 400]), "two are not many"
+
+
+def test_one_cut_is_tried_where_rounds_break_the_network(rounds):
+    class ByMisses(Judge):
+        def judged(self, found, network):
+            survives = found.residual < 0.1 or found.network.parameters > 300
+            return SimpleNamespace(value=1600 / found.network.parameters, map50=None, missed=0.1, agreement=0.9 if survives else 0.1)
+
+    run = rounds(Compressor(at_once=0.05), ByMisses())
+    found, point = run.towards(budget(8))
+    assert (found.network.parameters, point.agreement) == (pytest.approx(200), 0.9)
 
 
 def test_a_round_whose_limit_is_met_already_is_left_out(rounds):

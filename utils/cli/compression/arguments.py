@@ -44,7 +44,8 @@ def _way_arguments(group: argparse._ArgumentGroup) -> None:
                             "small batch-norm scales or weights; auto tries some and takes what misses least at the heads on "
                             "images that the repair did not see; taylor needs labelled --data")
     group.add_argument("--rounds", type=_rounds, metavar="N",
-                       help="cuts on the way, each repaired (default auto: as many as it takes to halve at most in each)")
+                       help="cuts on the way, each repaired (default auto: as many as it takes to halve at most in each; where "
+                            "these are three or more one cut is tried, too, and what misses less at the heads is taken)")
     group.add_argument("--round", type=positive_int, default=1, metavar="N", dest="round_to",
                        help="keep a multiple of N channels in every layer; 8 suits most hardware")
     group.add_argument("--keep-blocks", action="store_true", help="remove no residual blocks, only channels")

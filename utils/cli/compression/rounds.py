@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
+_MANY = 3         # rounds after which one cut is tried, too
 _FACTOR = 1.5     # how much smaller each round is where no target is given
 _REFINEMENTS = 2  # rounds between the last that was good enough and the first that was not
 
@@ -37,25 +38,49 @@ class Rounds:
     def towards(self, budget: Budget) -> Judged:
         """Through the schedule; the last round, the last before the network breaks, or the smallest within --max-drop.
 
+        Where the rounds are left to us and many, one cut is tried, too: it has fewer repairs to build on each other's errors.
+
         Raises:
             TargetError: nothing reaches the target; or the first round already breaks the network, or loses more than
                 --max-drop allows.
         """
         from utils.training import schedule
 
-        best: Judged | None = None
         self._compressor.check(budget.limits)
         steps = schedule(self._compressor.network, budget.limits, self._args.rounds)
+        best, broken = self._through(steps, budget)
+        if self._args.rounds is None and len(steps) >= _MANY:
+            at_once = self._in_one_cut(steps[-1], budget)
+            if at_once is not None:
+                return at_once
+        if broken is not None:
+            return self._stopped(best, broken)
+        return best or self._none_within()
+
+    def _through(self, steps: Sequence[tuple[Limit, ...]], budget: Budget) -> tuple[Judged | None, Measured | None]:
+        """The last round that was good enough, and the figures of one that broke the network."""
+        best: Judged | None = None
         current = self._compressor.uncut
         for number, limits in enumerate(steps, start=1):
             if all(limit.excess(current.network) <= 1 for limit in limits):
                 continue  # multiples and whole blocks can save more than a round was asked for
             current, point = self._round(current, limits, budget, f"round {number} of {len(steps)}")
             if self._breaks(point):
-                return self._stopped(best, point)
+                return best, point
             if self._within_drop(point):
                 best = current, point
-        return best or self._none_within()
+        return best, None
+
+    def _in_one_cut(self, limits: tuple[Limit, ...], budget: Budget) -> Judged | None:
+        """From the original to the target, if that misses less at the heads than what the rounds brought there."""
+        found, point = self._round(self._compressor.uncut, limits, budget, "in one cut")
+        *rounds, _ = self.done
+        there = [one for one, _ in rounds if all(limit.excess(one.network) <= 1 for limit in limits)]
+        if self._breaks(point) or not self._within_drop(point) or any(one.residual <= found.residual for one in there):
+            self.done = rounds
+            return None
+        self.done = [one for one in rounds if one[0] not in there] + [(found, point)]
+        return found, point
 
     def until_dropped(self) -> Judged:
         """Smaller by a factor a round until --max-drop is exceeded, then a few sizes between; the smallest that was not.
