@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT))
 
 from utils.reports.training.figure import COLOURS, figure_to_file, plain_axes
 
-LINES = {"in rounds": "compress.py, right after the cut", "batch norm": "same channels, batch norms measured anew",
+LINES = {"reconstructed": "compress.py, right after the cut", "batch norm": "same channels, batch norms measured anew",
          "folded": "same channels, constants folded", "gamma, folded": "channels by gamma, folded (the ancestors' way)"}
 
 
@@ -26,7 +26,7 @@ def rows(page: Path, network: str) -> list[dict[str, str]]:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("| network"):
             header = cells
-        elif line.startswith(f"| {network} |") and "in rounds" in header:
+        elif line.startswith(f"| {network} |") and set(LINES) <= set(header):
             found.append(dict(zip(header, cells, strict=True)))
         elif not line.startswith("|") and found:
             break
@@ -53,7 +53,7 @@ def main() -> int:
         plain_axes(axes, "mAP@0.5 of a yolov3 (a quarter of the width, BCCD) after pruning, without any training", x="")
         axes.axhline(uncut, color="#999999", linewidth=1, linestyle=":")
         for number, (column, title) in enumerate(LINES.items()):
-            values = [uncut] + [float(row[column].split("/")[0]) for row in rest]
+            values = [uncut] + [float(row[column].split()[0]) for row in rest]
             axes.plot(sizes, values, marker="o", color=COLOURS[number % len(COLOURS)], label=title,
                       linewidth=3 if number == 0 else 1.8)
         axes.set_xscale("log", base=2)
