@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = (  # ground first; a room may import its own floor and those below
-    ("utils.errors", "utils.atomic"),
+    ("utils.errors", "utils.atomic", "utils.wording"),
     ("utils.darknet",),
     ("utils.pruning",),
     ("utils.layers", "utils.detection", "utils.datasets"),
@@ -33,6 +33,7 @@ FILES = frozenset({"glob", "io", "os", "pathlib", "shutil", "tempfile"})
 FORBIDDEN = {  # third-party and standard packages that a room must do without, inside functions too
     "utils.errors": TORCH | CV2 | CONSOLE | {"numpy"},
     "utils.atomic": TORCH | CV2 | CONSOLE | {"numpy"},
+    "utils.wording": TORCH | CV2 | CONSOLE | FILES | {"numpy"},
     "utils.darknet": TORCH | CV2 | CONSOLE,
     "utils.pruning": TORCH | CV2 | CONSOLE | FILES,
     "utils.layers": CV2 | CONSOLE,

@@ -15,6 +15,7 @@ from utils.darknet.builder import ARCHITECTURES, COCO_CLASSES, build_cfg
 from utils.errors import DataError, OptionError, OutputError
 from utils.reports import table
 from utils.reports.units import count, file_size
+from utils.wording import counted
 
 HEADER_BYTES = 20  # of a .weights file
 
@@ -108,7 +109,7 @@ def _classes(args: argparse.Namespace) -> int | None:
     if args.anchors_from is not None and (of_data := read_data(args.anchors_from).classes) is not None:
         said[str(args.anchors_from)] = of_data
     if len(set(said.values())) > 1:
-        raise OptionError("", " but ".join(f"{where} says {number} classes" for where, number in said.items()),
+        raise OptionError("", " but ".join(f"{where} says {counted(number, 'class')}" for where, number in said.items()),
                           "correct one of them")
     return next(iter(said.values()), None)
 
@@ -145,7 +146,7 @@ def _summary(text: str) -> str:
     """`3 classes, 416x416x3, 5.88 M parameters, 6.79 BFLOPs, 23.52 MB of weights`."""
     network = parse_network(text)
     shape = network.input_shape
-    return (f"{network.heads[0].options.classes} classes, {shape.width}x{shape.height}x{shape.channels}, "
+    return (f"{counted(network.heads[0].options.classes, 'class')}, {shape.width}x{shape.height}x{shape.channels}, "
             f"{count(network.parameters)} parameters, {network.bflops:.3f} BFLOPs, "
             f"{file_size(HEADER_BYTES + 4 * network.parameters)} of weights")
 

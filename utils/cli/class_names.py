@@ -6,6 +6,7 @@ from pathlib import Path
 
 from utils.darknet import read_data, read_names
 from utils.errors import DataError
+from utils.wording import counted
 
 
 def class_names(names_file: Path | None, data_file: Path | None, classes: int) -> tuple[str, ...]:
@@ -22,6 +23,7 @@ def class_names(names_file: Path | None, data_file: Path | None, classes: int) -
         return tuple(f"class {i}" for i in range(classes))
     names = read_names(names_file)
     if len(names) != classes:
-        raise DataError(names_file, f"has {len(names)} names, but the heads of the cfg know {classes} classes",
+        raise DataError(names_file, f"has {counted(len(names), 'name')}, but the heads of the cfg know "
+                        f"{counted(classes, 'class')}",
                         "give the names that belong to this cfg")
     return names

@@ -8,6 +8,7 @@ from utils.cli.class_names import class_names
 from utils.darknet import DataFile, read_data
 from utils.datasets import DetectionDataset
 from utils.errors import DataError
+from utils.wording import counted
 
 
 def validation_set(data_file: Path, classes: int, split: str = "valid") -> DetectionDataset:
@@ -26,7 +27,7 @@ def validation_set(data_file: Path, classes: int, split: str = "valid") -> Detec
     if source is None:
         raise DataError(data_file, f"does not say {split}=", f"add for example {split}=data/{split}.txt")
     if data.classes is not None and data.classes != classes:
-        raise DataError(data_file, f"says classes={data.classes}, but the heads of the cfg know {classes} classes",
+        raise DataError(data_file, f"says classes={data.classes}, but the heads of the cfg know {counted(classes, 'class')}",
                         "give the .data file and the cfg that belong together")
     if data.names is None:
         raise DataError(data_file, "does not say names=", "add for example names=data/coco.names")

@@ -10,6 +10,7 @@ from utils.darknet.builder import ARCHITECTURES, build_cfg
 from utils.darknet.network import parse_network
 from utils.darknet.other_classes import classes_for_length
 from utils.darknet.weights import float_count
+from utils.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class KnownFile:
     def __str__(self) -> str:
         if self.layers is not None:
             return f"the first {self.layers} layers of {self.architecture}"
-        return f"{self.architecture} with {self.classes} classes"
+        return self.architecture if self.classes is None else f"{self.architecture} with {counted(self.classes, 'class')}"
 
 
 def known_file(path: str | Path, channels: int = 3) -> KnownFile | None:

@@ -16,6 +16,7 @@ from utils.detection import Metrics, evaluate
 from utils.errors import DataError
 from utils.training.decoding import HeadDecoder, Selection
 from utils.training.detector import Detector
+from utils.wording import counted
 
 EVALUATION = Selection(conf=0.001, iou=0.45)
 """Boxes for an mAP: nearly all of them. Darknet's own `map` takes 0.005 and 0.45; COCO results are made with 0.001."""
@@ -115,7 +116,7 @@ def _checked_names(dataset: DetectionDataset, names: Sequence[str] | None, class
         raise DataError("data", "there are no images to evaluate on", "check the list that valid= names")
     names = names or dataset.names or [f"class {i}" for i in range(classes)]
     if len(names) != classes:
-        raise DataError("names", f"there are {len(names)}, but the heads of {cfg} know {classes} classes",
+        raise DataError("names", f"there are {len(names)}, but the heads of {cfg} know {counted(classes, 'class')}",
                         "give the names that belong to this cfg")
     return names
 

@@ -22,6 +22,7 @@ from utils.darknet import (
 from utils.darknet.known_files import known_file
 from utils.errors import CfgError, WeightsError
 from utils.layers import Checkpoint
+from utils.wording import counted
 
 Prior = Callable[[int, Tensor, tuple[int, int]], Tensor]
 """prior(head, bias, (height, width)): another bias for the convolution before that head (its number among the heads)."""
@@ -117,7 +118,7 @@ def _classes_of_checkpoint(checkpoint: Checkpoint, network: Network) -> int | No
 
 def _without_heads(network: Network, weights: Weights, path: Path, classes: int) -> tuple[Weights, str]:
     heads = head_convolutions(network)
-    of = f"{classes} class" if classes == 1 else f"{classes} classes"
+    of = counted(classes, "class")
     convolutions = "its convolution before the head keeps" if len(heads) == 1 else \
         f"its {len(heads)} head convolutions keep"
     note = f"{path.name} was trained for {of}: {convolutions} their initial weights"

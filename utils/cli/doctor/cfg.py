@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from utils.cli.doctor.commands import Files, change_lines, python
-from utils.cli.doctor.finding import Finding, attempted, collected_warnings, counted, fine, look, one_line, wrong
+from utils.cli.doctor.finding import Finding, attempted, collected_warnings, fine, look, one_line, wrong
 from utils.darknet import HEADS, CfgDocument, Network, head_convolutions, lines_for_classes, read_network
 from utils.darknet.option_reader import OptionReader
 from utils.darknet.sections import KIND_OF_NAME
 from utils.errors import CfgError
 from utils.pruning import residual_blocks
 from utils.reports import units
+from utils.wording import counted
 
 WIDTH = 8  # engines work on so many channels at a time
 _MANY = 0.1  # of the convolutions with odd widths: worth a word

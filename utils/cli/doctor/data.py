@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from utils.cli.doctor.commands import change_lines
-from utils.cli.doctor.finding import Finding, attempted, counted, fine, look, wrong
+from utils.cli.doctor.finding import Finding, attempted, fine, look, wrong
 from utils.darknet import DataFile, Network, lines_for_classes, read_data, read_names
+from utils.wording import counted
 
 _EXAMPLES = {"train": "data/train.txt", "valid": "data/valid.txt", "names": "data/my.names"}
 
@@ -67,7 +68,8 @@ def check_data(described: Described, network: Network | None) -> Iterator[Findin
 def _check_names(data: DataFile, names: tuple[str, ...]) -> Finding:
     if data.classes is not None and data.classes != len(names):
         line = _line_of(data.path, "classes")
-        return wrong("names", f"{data.path}:{line} says classes={data.classes}, but {data.names} has {len(names)} names",
+        return wrong("names", f"{data.path}:{line} says classes={data.classes}, but {data.names} has "
+                     f"{counted(len(names), 'name')}",
                      change_lines(data.path, {line: f"classes={len(names)}"}))
     empty = [number for number, name in enumerate(names, start=1) if not name]
     twice = [name for name, times in Counter(filter(None, names)).items() if times > 1]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from utils.cli.doctor.commands import Files, python
-from utils.cli.doctor.finding import Finding, counted, fine, look, wrong
+from utils.cli.doctor.finding import Finding, fine, look, wrong
 from utils.darknet import Network
 from utils.deploy import ENGINES, EngineKind, engine_problems
+from utils.wording import counted
 
 _OURS = "torch"
 

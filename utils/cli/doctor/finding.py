@@ -58,11 +58,6 @@ def one_line(error: BonsaiError) -> str:
     return " ".join(str(error).split())
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 head`, `3 heads`, `2 classes`, `4 boxes`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun[-1] in 'sx' else 's'}"
-
-
 @contextmanager
 def collected_warnings() -> Iterator[list[str]]:
     """What the library logs as a warning in the block, instead of on stderr."""

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from utils.cli.doctor.commands import Files, delete_lines, delete_lines_of, open_at, python
-from utils.cli.doctor.finding import Finding, attempted, collected_warnings, counted, fine, look, one_line, wrong
+from utils.cli.doctor.finding import Finding, attempted, collected_warnings, fine, look, one_line, wrong
 from utils.darknet import Network
 from utils.datasets import ImageScan, scan_images
 from utils.datasets.images import is_image_name
 from utils.datasets.label_cache import label_files
 from utils.datasets.lists import read_lines
 from utils.errors import DataError, SourceLine
+from utils.wording import counted
 
 CALIBRATION = 64  # images that a repair asks for; --calibration-images of the pruning commands
 TINY = 32  # pixels: a shorter side than the coarsest head's stride

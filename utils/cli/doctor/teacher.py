@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from utils.cli.doctor.commands import Files, python
-from utils.cli.doctor.finding import Finding, attempted, counted, fine, one_line, wrong
+from utils.cli.doctor.finding import Finding, attempted, fine, one_line, wrong
 from utils.cli.doctor.weights import read_pair
 from utils.cli.training.teacher_arguments import same_file
 from utils.darknet import Network, read_network
 from utils.errors import CfgError
+from utils.wording import counted
 
 SUBJECT = "teacher"
 

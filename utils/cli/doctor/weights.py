@@ -10,7 +10,7 @@ import numpy as np
 
 from utils.cli.doctor.commands import Files, change_lines, python
 from utils.cli.doctor.data import is_for
-from utils.cli.doctor.finding import Finding, attempted, collected_warnings, counted, fine, look, one_line, wrong
+from utils.cli.doctor.finding import Finding, attempted, collected_warnings, fine, look, one_line, wrong
 from utils.darknet import (
     Network,
     Weights,
@@ -24,6 +24,7 @@ from utils.darknet import (
 from utils.darknet.known_files import known_file
 from utils.errors import BonsaiError, CfgError, WeightsError
 from utils.reports import units
+from utils.wording import counted
 
 _OFFICIAL = frozenset({  # what weights/download.sh fetches; a test holds them equal
     "yolov3", "yolov3-spp", "yolov3-tiny", "yolov4", "yolov4-tiny", "yolov4-csp", "yolov7", "yolov7-tiny",

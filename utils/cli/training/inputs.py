@@ -21,6 +21,7 @@ from utils.darknet import (
 )
 from utils.darknet.builder import ARCHITECTURES, build_cfg
 from utils.errors import CfgError, DataError, OptionError, SourceLine
+from utils.wording import counted
 
 _logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def training_inputs(args: argparse.Namespace, network: Network | None = None) ->
     train, valid = _said(data, "train"), _said(data, "valid")
     names = read_names(_said(data, "names"))
     if data.classes is not None and data.classes != len(names):
-        raise DataError(data.path, f"says classes={data.classes}, but {data.names} has {len(names)} names",
+        raise DataError(data.path, f"says classes={data.classes}, but {data.names} has {counted(len(names), 'name')}",
                         f"write classes={len(names)}, or correct the names")
     if network is None:
         network = _network(args, data, len(names))
@@ -121,5 +122,5 @@ def _check_classes(network: Network, classes: int, data: Path) -> None:
     changes = [f"line {line}: {option}" for line, option in lines_for_classes(network, classes).items()]
     head = wrong[0]
     raise CfgError(SourceLine(network.path, line_of(network, head.index, "classes")),
-                   f"the head knows {head.options.classes} classes, {data} has {classes}",
+                   f"the head knows {counted(head.options.classes, 'class')}, {data} has {classes}",
                    "change " + ", ".join(changes) + ", or let --arch make a cfg")
