@@ -1,25 +1,45 @@
-"""The page in a real browser: no complaint, no request but for the page itself, and nothing wider than the window."""
+"""Both pages in a real browser: no complaint, no request but for the page itself, and nothing wider than the window."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from tests.reports.pruning.browser import CHROMIUM, browser_page
+from tests.reports.browser import CHROMIUM, browser_page
 from tests.reports.pruning.facts import made_up_facts
-from utils.reports import pruning_page, side_by_side
+from utils.reports import Look, comparison_page, draw_networks, pruning_page, shot, side_by_side
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")]
 
 
-@pytest.fixture
-def shown(tmp_path):
-    """A tab, and the file of a page with everything in it."""
-    image = np.full((120, 200, 3), 90, np.uint8)
-    boxes = np.array([[10.0, 10, 60, 60, 0.9, 0]])
+IMAGE = np.full((120, 200, 3), 90, np.uint8)
+BOXES = np.array([[10.0, 10, 60, 60, 0.9, 0]])
+
+
+def pruning(folder: Path) -> str:
+    """A page with everything in it."""
+    return pruning_page(made_up_facts(convolutions=75), [side_by_side("a.jpg", IMAGE, BOXES, BOXES, ["cat"])])
+
+
+def comparison(folder: Path) -> str:
+    """A page of twelve networks and three images, as the quickstart writes it."""
+    rows = {f"network number {number}": {"map50": 0.5 + number / 40, "map": 0.4, "parameters": 8_000_000 // (number + 1),
+                                         "gflops": 1.5, "weights_bytes": 32_000_000, "verified": "verified"} for number in range(12)}
+    files = {name: (Path("some/folder/my.cfg"), Path("some/folder/last.weights")) for name in rows}
+    draw_networks(rows, {}, folder / "all.png")
+    looks = [Look(f"{one}.jpg", dict.fromkeys(rows, shot(IMAGE, BOXES, ["cat"]))) for one in "abc"]
+    return comparison_page(rows, files, (folder / "all.png").read_bytes(), looks, measured="one thread", command_line="python compare.py",
+                           version="Bonsai 1")
+
+
+@pytest.fixture(params=[pruning, comparison], ids=lambda made: made.__name__)
+def shown(tmp_path, request):
+    """A tab, and the file of a page."""
     path = tmp_path / "page.html"
-    path.write_text(pruning_page(made_up_facts(convolutions=75), [side_by_side("a.jpg", image, boxes, boxes, ["cat"])]))
+    path.write_text(request.param(tmp_path))
     with browser_page(tmp_path / "profile") as page:
         yield page, path
 
@@ -27,7 +47,7 @@ def shown(tmp_path):
 def test_the_browser_has_nothing_to_complain_about_and_nothing_to_fetch(shown):
     page, path = shown
     page.show(path, 1280)
-    assert page.value("document.querySelectorAll('svg').length") == 6
+    assert page.value("document.querySelectorAll('svg, img').length") >= 7
     assert page.value("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
     page.value("document.querySelectorAll('details').forEach(one => one.open = true)")
     assert page.complaints == []
