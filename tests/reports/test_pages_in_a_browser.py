@@ -26,13 +26,13 @@ def pruning(folder: Path) -> str:
 
 def comparison(folder: Path) -> str:
     """A page of twelve networks and three images, as the quickstart writes it."""
-    rows = {f"network number {number}": {"map50": 0.5 + number / 40, "map": 0.4, "parameters": 8_000_000 // (number + 1),
-                                         "gflops": 1.5, "weights_bytes": 32_000_000, "verified": "verified"} for number in range(12)}
+    rows = {f"network number {number}": {"map50": 0.5 + number / 40, "map": 0.4, "parameters": 8_000_000 // (number + 1), "gflops": 1.5,
+                                         "weights_bytes": 32_000_000, "verified": "verified"} for number in range(12)}
     files = {name: (Path("some/folder/my.cfg"), Path("some/folder/last.weights")) for name in rows}
     draw_networks(rows, {}, folder / "all.png")
     looks = [Look(f"{one}.jpg", dict.fromkeys(rows, shot(IMAGE, BOXES, ["cat"]))) for one in "abc"]
-    return comparison_page(rows, files, (folder / "all.png").read_bytes(), looks, measured="one thread", command_line="python compare.py",
-                           version="Bonsai 1")
+    return comparison_page(rows, files, (folder / "all.png").read_bytes(), looks, measured="one thread",
+                           command_line="python compare.py", version="Bonsai 1")
 
 
 @pytest.fixture(params=[pruning, comparison], ids=lambda made: made.__name__)
