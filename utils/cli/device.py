@@ -69,12 +69,12 @@ def prepare_process(*, threads: int | None, seed: int) -> int:
 
 
 def tame_openmp() -> None:
-    """Let idle OpenMP threads sleep soon instead of spinning; works only before torch is imported.
+    """Let idle OpenMP threads sleep within about 0.1 ms instead of spinning; works only before torch is imported.
 
     Spinning threads of one library keep the cores from another's (NNPACK, OpenCV), and on a machine that does
     something else besides they slow torch several times. What the user has set in the environment stays.
     """
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def usable_cores() -> int:
