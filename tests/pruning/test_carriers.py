@@ -92,8 +92,8 @@ def test_blocks_that_go_are_as_exact_as_channels(case, data):
 @pytest.mark.parametrize(("body", "cut"), [
     (conv(8, 3) + conv(8, 3) + "antialiasing=1; stride=2; " + conv(4, 3), {1: (1, 3)}),
     (conv(8, 3) + conv(8, 3) + "antialiasing=1; stride=2; " + conv(4, 1), {1: (1, 3)}),
-    (conv(8, 3) + conv(8, 3) + "antialiasing=1; stride=2; " + conv(8, 3, groups=8) + conv(4, 3), {1: (1, 3), 2: (1, 3)}),
     (conv(8, 3) + "[maxpool]; size=2; stride=2; antialiasing=1; " + conv(6, 3) + conv(4, 3), {0: (1, 3), 2: (0, 2)}),
+    (conv(8, 3) + "antialiasing=1; stride=2; " + conv(8, 1, groups=8).replace("leaky", "relu") + conv(4, 3), {0: (1, 3), 1: (1, 3)}),
     (conv(8, 3).replace("leaky", "linear") + "[batchnorm]; [activation]; activation=relu; " + conv(4, 3), {0: (1,)}),
 ])
 def test_channels_that_nothing_can_carry_keep_their_own_constants(body, cut):
@@ -110,6 +110,15 @@ def test_channels_that_nothing_can_carry_keep_their_own_constants(body, cut):
     assert difference(network, weights, plan) < 1e-6
     assert difference(network, weights, plan, "beta") > 1e-3
     assert not carried_out(network, weights, plan, "exact-mean").own.any()
+
+
+def test_a_padded_depthwise_convolution_makes_a_constant_of_what_faded_at_the_border():
+    """In the masked network it emits at every pixel what it emits inside the map, so a carrier can stand for it again."""
+    network = small_network(conv(8, 3) + conv(8, 3) + "antialiasing=1; stride=2; " + conv(8, 3, groups=8) + conv(4, 3))
+    weights, plan = random_weights(network, 1), plan_without(network, {1: (1, 3), 2: (1, 3)})
+    worked_out = carried_out(network, weights, plan, "exact")
+    assert (worked_out.own.sum(), worked_out.blank.sum(), worked_out.approximate_layers) == (0, 1, ())
+    assert difference(network, weights, plan) < 1e-6
 
 
 def test_when_only_blocks_go_a_spare_channel_is_made_for_the_carrier():

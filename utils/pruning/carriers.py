@@ -50,23 +50,27 @@ class _Need:
 
     layer: int
     block: int
-    lack: np.ndarray
+    lack: Constant
     level: np.ndarray
     classes: np.ndarray
     usable: np.ndarray
 
     @property
     def lacking(self) -> np.ndarray:
-        """The classes of which it lacks something."""
-        return self.classes[self.lack != 0]
+        """The classes of which it lacks something, at the border at least."""
+        return self.classes[self._places]
+
+    @property
+    def _places(self) -> np.ndarray:
+        return np.flatnonzero((self.lack.values != 0) | ~self.lack.exact)
 
     def carried(self, chosen: np.ndarray, own: np.ndarray) -> list[Carried]:
         """By its channels' own constants, or by one carrier; empty if neither is there."""
         if own[self.lacking].all():
-            alone = np.eye(len(self.lack))
-            return [Carried(self.block, int(place), alone[place]) for place in np.flatnonzero(self.lack)]
+            alone = np.eye(len(self.classes))
+            return [Carried(self.block, int(place), alone[place]) for place in self._places]
         places = np.flatnonzero(chosen[self.classes] & self.usable)[:1]
-        return [Carried(self.block, int(place), self.lack / self.level[place]) for place in places]
+        return [Carried(self.block, int(place), self.lack.values / self.level[place]) for place in places]
 
 
 def carriers(network: Network, weights: Weights, groups: ChannelGroups, kept: np.ndarray, blocks: Collection[int],
@@ -124,7 +128,7 @@ def _needs(network: Network, weights: Weights, groups: ChannelGroups, kept: np.n
     for index in offset.folds:
         layer = network.layers[index]
         lack = offset.read_by(layer)
-        if not isinstance(layer.rule, Fresh) or not lack.values.any() or (lack.exact.all() and not pads(layer)):
+        if not isinstance(layer.rule, Fresh) or (lack.exact.all() and not (pads(layer) and lack.values.any())):
             continue
         level = levels[layer.inputs[0]]
         classes, rows = groups.vector(layer.inputs[0]), kept[groups.vectors[index]]
@@ -132,8 +136,8 @@ def _needs(network: Network, weights: Weights, groups: ChannelGroups, kept: np.n
         parts = [array.reshape(layer.options.groups, -1) for array in
                  (lack.values, lack.exact, level.values, classes, usable, rows)]
         for block, (values, exact, heights, numbers, able, out) in enumerate(zip(*parts, strict=True)):
-            if values.any() and out.any():
-                needs.append(_Need(index, block, values, heights, numbers, able & exact.all()))
+            if (values.any() or not exact.all()) and out.any():
+                needs.append(_Need(index, block, Constant(values, exact), heights, numbers, able & exact.all()))
     return needs
 
 

@@ -175,7 +175,8 @@ class _Walk:
             return Constant.zero(len(removed))
         if depthwise and (self._constant == "beta" or "gamma" not in arrays):
             out = emitted(layer, depthwise_shift(layer, x, arrays))
-            out = Constant(out.values, out.exact & np.repeat(x.exact, multiplier))
+            if not pads(layer):  # where it pads, the masked network emits this at every pixel (surgery.py)
+                out = Constant(out.values, out.exact & np.repeat(x.exact, multiplier))
         else:
             out = self._own(layer)
         return self._measured(layer, out, removed).only(removed)

@@ -54,7 +54,7 @@ def cut_out(cut: CarriedOut) -> tuple[Network, Weights]:
         blank = _Cut.of(layer, cut.groups, cut.blank)
         folded = _folded(layer, arrays, cut.folds.get(layer.index), blank)
         if blank.out.any() and layer.kind == "convolutional":
-            folded = silenced(folded, blank.out, cut.constant_shift(layer))
+            folded = silenced(folded, *cut.constants_of(layer))
         layers.append(_cut_arrays(layer, folded, flags))
     smaller = _cut_network(cut.network, cut.groups, cut.kept | cut.blank, cut.blocks)
     result = Weights(replace(cut.weights.header, seen=0), tuple(layers), len(layers))
@@ -106,12 +106,15 @@ class CarriedOut:
     adders: tuple[int, ...] = ()
     spares: Sequence[np.ndarray] | None = None
 
-    def constant_shift(self, layer: Layer) -> np.ndarray:
-        """What a convolution's channels have before the activation if they stay as constants, (filters,)."""
-        arrays = self.weights.layers[layer.index]
-        depthwise = isinstance(layer.rule, Same)
-        own = depthwise_shift(layer, self.offset.read_by(layer), arrays) if depthwise else own_shift(layer, arrays)
-        return np.where(self.own[self.groups.vectors[layer.index]], own, CARRIER_BETA)
+    def constants_of(self, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+        """Which channels of a convolution it shall give as constants, and what these have before the activation, (filters,).
+
+        What reads a channel alone, and does not pad, hands an own constant on as the masked network does: as it comes.
+        """
+        arrays, own = self.weights.layers[layer.index], self.own[self.groups.vectors[layer.index]]
+        blank, depthwise = self.blank[self.groups.vectors[layer.index]], isinstance(layer.rule, Same)
+        shift = depthwise_shift(layer, self.offset.read_by(layer), arrays) if depthwise else own_shift(layer, arrays)
+        return blank & ~(own & (depthwise and not pads(layer))), np.where(own, shift, CARRIER_BETA)
 
     @property
     def approximate_layers(self) -> tuple[int, ...]:
